@@ -1,0 +1,43 @@
+# make demo   simulated showers -> five trained networks -> reports -> comparison (minutes, CPU)
+# make test   the test suite
+# make docs   the pages that are made from the code
+# Everything sets up its environment (.venv) first; the second time it is there already.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint docs lock clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO ?= demo
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml .python-version
+	VENV="$(VENV)" bash scripts/make_environment.sh
+	touch $@
+
+demo: install
+	$(BIN)/cherenkov-mlops demo "$(DEMO)"
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+docs: install
+	$(BIN)/cherenkov-mlops config schema --markdown > docs/config.md
+	$(BIN)/python -m cherenkov_mlops.metrics > docs/metrics.md
+
+lock:
+	bash scripts/lock_requirements.sh
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .coverage

@@ -1,0 +1,136 @@
+"""Commands about configurations: ``init`` and ``config ...``; like ``cli``, quick to import."""
+
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cherenkov_mlops.console import Session
+from cherenkov_mlops.errors import ConfigError, DataError, UserError
+from cherenkov_mlops.run_dir import write_text_atomically
+
+if TYPE_CHECKING:
+    from cherenkov_mlops.config.schema import RunConfig
+
+config_app = typer.Typer(
+    help="Check, show and convert configurations.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="YAML file, or the folder of an existing run.")
+]
+Overrides = Annotated[
+    list[str],
+    typer.Option(
+        "-o",
+        default_factory=list,
+        show_default=False,
+        metavar="KEY=VALUE",
+        help="Change one option, as -o train.n_epochs=5; may be repeated.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+Output = Annotated[Path | None, typer.Option("--output", help="File to write, else the terminal.")]
+
+
+def init(
+    output: Annotated[Path, typer.Option(help="YAML file to write.")] = Path("study.yaml"),
+    task: Annotated[
+        str, typer.Option(help="type, energy, cameradirection or skydirection.")
+    ] = "type",
+    telescope: Annotated[str, typer.Option(help="SST1M, LST, MST or ASTRI.")] = "SST1M",
+    force: Overwrite = False,
+) -> None:
+    """Write a commented configuration to start from."""
+    with Session("init") as session:
+        template = import_module("cherenkov_mlops.config.template")
+        text = template.make_template(task, telescope, output.stem)
+        _write_or_show(session, text, output, force)
+
+
+@config_app.command()
+def check(config: Config, overrides: Overrides) -> None:
+    """Find all mistakes of a configuration, also names of CTLearn options and missing files."""
+    with Session("config-check") as session:
+        loaded = _load(config, overrides)
+        problems = _find_missing_files(loaded)
+        if loaded.ctlearn:
+            tool_config = import_module("cherenkov_mlops.engine.tool_config")
+            problems += tool_config.check_trait_names(loaded)
+        if problems:
+            raise ConfigError(problems)
+        session.show(f"{config}: no mistakes")
+
+
+def _find_missing_files(config: "RunConfig") -> list[str]:
+    """One line for each path or pattern of a configuration that names no file."""
+    files = import_module("cherenkov_mlops.data.files")
+    problems = []
+    for key in (
+        f"{part}.{label}" for part in ("train", "test") for label in ("signal", "background")
+    ):
+        for number, pattern in enumerate(attrgetter(key)(config.data)):
+            try:
+                name = f"data.{key}[{number}]"
+                files.expand_patterns([pattern], f"{config.locate(name)}: {name}")
+            except DataError as error:
+                problems.append(str(error))
+    for name in ("model.file", "model.load_model_from"):
+        path = attrgetter(name)(config)
+        if path is not None and not path.is_file():
+            problems.append(f"{config.locate(name)}: {name}: {path}: no such file")
+    return problems
+
+
+@config_app.command()
+def show(config: Config, overrides: Overrides) -> None:
+    """Print a configuration with all defaults, `extends` and overrides filled in."""
+    with Session("config-show") as session:
+        loaded = _load(config, overrides)
+        session.show(import_module("cherenkov_mlops.config.text").to_yaml(loaded.dump()))
+
+
+@config_app.command()
+def schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page of tables.")] = False,
+    output: Output = None,
+    force: Overwrite = False,
+) -> None:
+    """Print all options as JSON Schema for editors, or as a page."""
+    with Session("config-schema") as session:
+        document = import_module("cherenkov_mlops.config.document")
+        text = document.make_markdown() if markdown else document.make_json_schema()
+        _write_or_show(session, text, output, force)
+
+
+@config_app.command()
+def convert(
+    old: Annotated[
+        Path, typer.Argument(metavar="OLD", help="YAML with prepare_model and training_model.")
+    ],
+    output: Output = None,
+    force: Overwrite = False,
+) -> None:
+    """Rewrite a configuration of the pipeline's predecessor."""
+    with Session("config-convert") as session:
+        text, warnings = import_module("cherenkov_mlops.config.convert").convert_file(old)
+        _write_or_show(session, text, output, force)
+        for warning in warnings:
+            session.warn(warning)
+
+
+def _write_or_show(session: Session, text: str, output: Path | None, force: bool) -> None:
+    if output is None:
+        session.show(text)
+        return
+    if output.exists() and not force:
+        raise UserError(f"{output}: exists already; write --force to replace it, or another name")
+    write_text_atomically(output, text)
+    session.show(f"{output}: written")
+
+
+def _load(path: Path, overrides: list[str]) -> "RunConfig":
+    config, _ = import_module("cherenkov_mlops.config.load").open_run(path, overrides)
+    return config

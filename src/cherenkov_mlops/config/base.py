@@ -1,0 +1,64 @@
+"""What all sections of a configuration share: frozen, strict, no unknown keys."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a value must be, in words, where its type alone does not say it."""
+
+    words: str
+
+
+class Section(BaseModel):
+    """One section of the YAML file; values are never converted between types silently."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        validate_default=True,
+    )
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _as_path(value: Any) -> Any:
+    return Path(value) if isinstance(value, str) and value else value
+
+
+FileList = Annotated[
+    list[str],
+    BeforeValidator(_as_list),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    Expected("a path, folder or pattern, or a list of them"),
+]
+"""Paths, folders or glob patterns; a single one may stand without a list."""
+
+FilePath = Annotated[
+    Path,
+    BeforeValidator(_as_path),
+    WithJsonSchema({"type": "string"}),
+    Expected("a path"),
+]
+"""One path."""
+
+FileName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+    Expected("a name of letters, digits, '.', '_' and '-'"),
+]
+"""Text that is safe as the name of a folder."""
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+"""A share above 0 and up to 1."""

@@ -1,0 +1,149 @@
+"""Options that must fit each other: task, mode, model, limits."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from cherenkov_mlops.config.model_section import OPTIONS_OF_TYPE, ModelSection
+from cherenkov_mlops.config.words import fields_of, show
+from cherenkov_mlops.tasks import TASKS
+
+Ask = Callable[[str], Any]
+"""Value of an option by dotted key, its default where it is not given."""
+
+Found = Iterator[tuple[str, str]]
+"""Pairs of a dotted key and a message."""
+
+
+class NotKnown(Exception):
+    """The value of an option is wrong itself, so nothing can be said about its fit."""
+
+
+def check_task_fits_mode(ask: Ask) -> Found:
+    """Mistakes: a direction task in the mode that CTLearn does not predict it in."""
+    task, mode = ask("task"), ask("data.mode")
+    if mode not in TASKS[task].modes:
+        modes = " or ".join(TASKS[task].modes)
+        other = {"cameradirection": "skydirection", "skydirection": "cameradirection"}[task]
+        yield (
+            "data.mode",
+            f"task {task} needs mode {modes}, got {mode}; write {modes}, or take task {other}",
+        )
+
+
+def check_files_by_class(ask: Ask) -> Found:
+    """Mistakes: no training files for a class that the task learns from."""
+    if not ask("data.train.signal"):
+        yield "data.train.signal", "expected at least one file, folder or pattern, got none"
+    if TASKS[ask("task")].needs_background and not ask("data.train.background"):
+        yield (
+            "data.train.background",
+            f"task {ask('task')} needs files of a second class, got none; "
+            "write a file, folder or pattern",
+        )
+
+
+def check_class_names(ask: Ask) -> Found:
+    """Mistakes: one name for both classes."""
+    if ask("data.classes.signal") == ask("data.classes.background"):
+        name = show(ask("data.classes.signal"))
+        yield "data.classes", f"expected two different names, got {name} twice"
+
+
+def check_stacking(ask: Ask) -> Found:
+    """Mistakes: stacked or sorted images where CTLearn cannot stack or sort them."""
+    stacked, stereo = ask("data.stack_telescope_images"), ask("data.mode") == "stereo"
+    shipped = ask("model.type") in ("SingleCNN", "ResNet")
+    if stereo and shipped and not stacked:
+        kind = ask("model.type")
+        yield "data.stack_telescope_images", f"model {kind} in mode stereo needs it; write true"
+    if stacked and not stereo:
+        yield "data.stack_telescope_images", "only mode stereo stacks images; write false"
+
+
+def check_sorting(ask: Ask) -> Found:
+    """Mistakes: images sorted by intensity in mono, or stacked as well."""
+    if not ask("data.sort_by_intensity"):
+        return
+    if ask("data.mode") != "stereo":
+        yield "data.sort_by_intensity", "only mode stereo sorts images; write false"
+    elif ask("data.stack_telescope_images"):
+        yield "data.sort_by_intensity", "stacked images cannot be sorted; write false"
+
+
+def check_model_options(ask: Ask) -> Found:
+    """Mistakes: options of another model type."""
+    kind = ask("model.type")
+    for name, info in fields_of(ModelSection).items():
+        unset = (None, info.get_default())
+        if name == "type" or name in OPTIONS_OF_TYPE[kind] or ask(f"model.{name}") in unset:
+            continue
+        owners = " and ".join(owner for owner in OPTIONS_OF_TYPE if name in OPTIONS_OF_TYPE[owner])
+        yield f"model.{name}", f"belongs to model type {owners}, got type {kind}; leave it out"
+
+
+def check_model_source(ask: Ask) -> Found:
+    """Mistakes: no file or class for a custom model, no file for a loaded one."""
+    needed = {"custom": ("file", "class"), "loaded": ("load_model_from",)}
+    for name in needed.get(ask("model.type"), ()):
+        if ask(f"model.{name}") is None:
+            yield f"model.{name}", f"missing; model type {ask('model.type')} needs it"
+
+
+def check_architecture(ask: Ask) -> Found:
+    """Mistakes: rows of an architecture with the keys of the other model."""
+    keys = {"SingleCNN": {"filters", "kernel_size", "number"}, "ResNet": {"filters", "blocks"}}
+    expected = keys.get(ask("model.type"))
+    for number, row in enumerate(ask("model.architecture") or [] if expected else []):
+        if set(row) != expected:
+            yield (
+                f"model.architecture[{number}]",
+                f"expected {', '.join(sorted(expected))} for {ask('model.type')}, "
+                f"got {', '.join(sorted(row))}",
+            )
+
+
+def check_head(ask: Ask) -> Found:
+    """Mistakes: a head whose last layer has not as many neurons as the task has outputs."""
+    for task, neurons in (ask("model.head_layers") or {}).items():
+        if not neurons or neurons[-1] != TASKS[task].n_outputs:
+            yield (
+                f"model.head_layers.{task}",
+                f"expected {TASKS[task].n_outputs} neurons in the last layer, "
+                f"got {neurons[-1] if neurons else 'no layer'}",
+            )
+
+
+def check_limits(ask: Ask) -> Found:
+    """Mistakes: an upper limit that is not above its lower one."""
+    for low, high in (
+        ("test.energy_min_tev", "test.energy_max_tev"),
+        ("pruning.initial_sparsity", "pruning.final_sparsity"),
+        ("pruning.begin_step", "pruning.end_step"),
+    ):
+        if low.startswith("pruning") and ask("pruning") is None:
+            continue
+        if ask(high) is not None and not ask(low) < ask(high):
+            yield high, f"expected more than {low} = {ask(low):g}, got {ask(high):g}"
+
+
+CHECKS: tuple[Callable[[Ask], Found], ...] = (
+    check_task_fits_mode,
+    check_files_by_class,
+    check_class_names,
+    check_stacking,
+    check_sorting,
+    check_model_options,
+    check_model_source,
+    check_architecture,
+    check_head,
+    check_limits,
+)
+
+
+def check_together(ask: Ask) -> Found:
+    """All mistakes in how the options fit; a check that needs a wrong value is left out."""
+    for check in CHECKS:
+        try:
+            yield from check(ask)
+        except NotKnown:
+            continue

@@ -1,0 +1,120 @@
+"""The ``data`` section: which files, which telescopes, which images."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cherenkov_mlops.config.base import Expected, FileList, Section
+
+Channel = Literal[
+    "image",
+    "log_image",
+    "cleaned_image",
+    "log_cleaned_image",
+    "peak_time",
+    "relative_peak_time",
+    "cleaned_peak_time",
+    "cleaned_relative_peak_time",
+]
+
+Mapper = Literal[
+    "AxialMapper",
+    "BicubicMapper",
+    "BilinearMapper",
+    "HexagdlyMapper",
+    "NearestNeighborMapper",
+    "OversamplingMapper",
+    "RebinMapper",
+    "ShiftingMapper",
+    "SquareMapper",
+]
+
+Criterion = Annotated[
+    list[str], Field(min_length=2, max_length=2), Expected("a pair [name, expression]")
+]
+
+
+class FileSets(Section):
+    """DL1 files by class."""
+
+    signal: FileList = Field(
+        [],
+        description="Files of the signal class, such as diffuse gammas: a path, a folder (its "
+        "*.h5 files) or a pattern, or a list of them.",
+    )
+    background: FileList = Field(
+        [],
+        description="Files of the background class, such as protons; only the task 'type' "
+        "uses them.",
+    )
+
+
+class Classes(Section):
+    """Names of the two classes on every page."""
+
+    signal: str = Field("gamma", min_length=1, description="Name of the signal class.")
+    background: str = Field("proton", min_length=1, description="Name of the background class.")
+
+
+class DataSection(Section):
+    """Files, telescopes and images."""
+
+    train: FileSets = Field(
+        FileSets(), description="Files to train on; a share of them is kept for validation."
+    )
+    test: FileSets = Field(
+        FileSets(), description="Files to test on; may stay empty until `test` runs."
+    )
+    classes: Classes = Field(Classes(), description="Names of the classes, for tables and figures.")
+    mode: Literal["mono", "stereo"] = Field(
+        "mono", description="One image a sample (mono), or all telescopes of a shower (stereo)."
+    )
+    channels: list[Channel] = Field(
+        ["cleaned_image", "cleaned_relative_peak_time"],
+        min_length=1,
+        description="Image channels of CTLearn's reader: charges in photoelectrons, times in ns.",
+    )
+    image_mapper_type: Mapper = Field(
+        "BilinearMapper",
+        description="How hexagonal pixels become a square image; Axial- and ShiftingMapper keep "
+        "exact neighbours and need a quarter of BilinearMapper's pixels.",
+    )
+    allowed_tel_types: list[str] | None = Field(
+        None,
+        description="Telescope types as ctapipe writes them, such as LST_LST_LSTCam; null = all "
+        "in the files, which must then be of one type.",
+    )
+    allowed_tels: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None, description="Telescope ids; null = all of the allowed types."
+    )
+    min_telescopes: int = Field(
+        1, ge=1, description="Fewest triggered telescopes that a shower must have."
+    )
+    stack_telescope_images: bool = Field(
+        False,
+        description="Stereo: stack the images of all telescopes as channels; the models SingleCNN "
+        "and ResNet need it.",
+    )
+    sort_by_intensity: bool = Field(
+        False, description="Stereo without stacking: brightest telescope first."
+    )
+    quality_criteria: list[Criterion] = Field(
+        [["> 50 phe", "hillas_intensity > 50"]],
+        description="Cuts, pairs of a name and an expression on the DL1 parameters; intensity in "
+        "photoelectrons.",
+    )
+    focal_length_choice: Literal["EFFECTIVE", "EQUIVALENT"] = Field(
+        "EFFECTIVE",
+        description="Focal length for camera coordinates; EQUIVALENT for files without an "
+        "effective one.",
+    )
+    enforce_subarray_equality: bool = Field(
+        True,
+        description="Refuse files whose subarrays differ; false allows production runs with "
+        "different arrays.",
+    )
+    force_dl1_lookup: bool = Field(
+        False,
+        description="Match images to events by id instead of by row, for files whose rows do not "
+        "line up; slower.",
+    )

@@ -1,0 +1,106 @@
+"""One YAML file, what it extends and the overrides, as a checked configuration."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cherenkov_mlops.config.checks import Ask, NotKnown, check_together
+from cherenkov_mlops.config.files import place_of, read_files, resolve_paths, value_at
+from cherenkov_mlops.config.overrides import apply_override
+from cherenkov_mlops.config.problems import explain_errors
+from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.config.words import default_at
+from cherenkov_mlops.config.yaml_text import Document, Key, Problem, dotted, split_key
+from cherenkov_mlops.errors import ConfigError, UserError
+from cherenkov_mlops.run_dir import RunDir
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration in ``path``, checked as a whole.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        YAML file; its relative paths resolve against its folder.
+    overrides : sequence of str
+        ``dotted.key=value``, the value as in YAML; relative paths resolve against the current
+        folder.
+
+    Raises
+    ------
+    cherenkov_mlops.errors.ConfigError
+        With all mistakes, one line each, sorted by place.
+    """
+    document = read_files(Path(path))
+    config = None
+    # A text that cannot be read says nothing about its options.
+    if document.values is not None:
+        for number, override in enumerate(overrides):
+            document = apply_override(document, override, number)
+        _give_run_folder(document)
+        resolve_paths(document)
+        config = _validate(document)
+    if config is None or document.problems:
+        ordered = sorted(document.problems, key=lambda problem: problem.place)
+        raise ConfigError([str(problem) for problem in ordered])
+    places = {dotted(key): str(place) for key, place in document.places.items()}
+    return config.with_places(Path(path), places)
+
+
+def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, RunDir]:
+    """Configuration and run folder of a YAML file, or of the folder of an existing run.
+
+    A run folder is the folder of its run wherever it was moved to.
+
+    Raises
+    ------
+    cherenkov_mlops.errors.UserError
+        The folder is not that of a run, or the configuration has mistakes.
+    """
+    if not path.is_dir():
+        config = load_config(path, overrides)
+        return config, RunDir(config.run_path)
+    run_dir = RunDir(path.resolve())
+    if not run_dir.resolved_config.is_file():
+        raise UserError(
+            f"{path}: expected a YAML file or a run folder, got a folder without "
+            f"{run_dir.resolved_config.name}"
+        )
+    return load_config(run_dir.resolved_config, overrides), run_dir
+
+
+def _give_run_folder(document: Document) -> None:
+    """Write the default of ``run.dir`` into the document, as it is a path of that file too."""
+    run = document.values.get("run")
+    if isinstance(run, dict):
+        run.setdefault("dir", str(default_at(RunConfig, ("run", "dir"))))
+
+
+def _validate(document: Document) -> RunConfig | None:
+    """The configuration, or None; its mistakes are added to those of the document."""
+    config, wrong = None, []
+    try:
+        config = RunConfig.model_validate(document.values)
+    except ValidationError as error:
+        wrong = list(explain_errors(error, RunConfig))
+    ask = _make_ask(document.values, [key for key, _ in wrong])
+    together = [(split_key(key), message) for key, message in check_together(ask)]
+    document.problems.extend(
+        Problem(place_of(document, key), dotted(key), message)
+        for key, message in [*wrong, *together]
+    )
+    return config
+
+
+def _make_ask(values: dict[str, Any], wrong: list[Key]) -> Ask:
+    """Function that gives the value or the default at a dotted key, unless it is wrong."""
+
+    def ask(name: str) -> Any:
+        key = split_key(name)
+        if any(key[: len(bad)] == bad[: len(key)] for bad in wrong):
+            raise NotKnown(name)
+        return value_at(values, key, default_at(RunConfig, key))
+
+    return ask

@@ -1,0 +1,103 @@
+"""The sections ``train``, ``sampling`` and ``pruning``: how the network learns."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cherenkov_mlops.config.base import Fraction, Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Optimizer(Section):
+    """Optimizer of the training."""
+
+    name: Literal["Adam", "Adadelta", "RMSProp", "SGD"] = Field(
+        "Adam", description="Keras optimizer."
+    )
+    base_learning_rate: float = Field(
+        1e-4, gt=0, description="Learning rate at the first step (no unit)."
+    )
+    adam_epsilon: float = Field(
+        1e-8, gt=0, description="Adam only: keeps its division from overflowing (no unit)."
+    )
+
+
+class LrReducing(Section):
+    """Lower learning rate when the validation loss stands still."""
+
+    factor: float = Field(0.5, gt=0, lt=1, description="New learning rate = old one x factor.")
+    patience: int = Field(5, ge=0, description="Epochs without improvement before it is lowered.")
+    min_delta: float = Field(
+        0.01, ge=0, description="Smallest change of the loss that counts as improvement."
+    )
+    min_lr: float = Field(1e-6, ge=0, description="Learning rate that is never gone below.")
+
+
+class EarlyStopping(Section):
+    """End of the training before the last epoch."""
+
+    monitor: str = Field(
+        "val_loss", min_length=1, description="Logged quantity to watch, such as val_loss."
+    )
+    patience: int = Field(5, ge=0, description="Epochs without improvement before it stops.")
+    verbose: int = Field(1, ge=0, le=1, description="1 says in the log when it stops, 0 does not.")
+    restore_best_weights: bool = Field(
+        True, description="Go back to the weights of the best epoch at the end."
+    )
+
+
+class TrainSection(Section):
+    """Training; names as in CTLearn."""
+
+    n_epochs: int = Field(10, ge=1, description="Passes over the training set.")
+    batch_size: int = Field(64, ge=1, description="Samples a step; limited by the GPU's memory.")
+    validation_split: float = Field(
+        0.1,
+        ge=0.01,
+        le=0.99,
+        description="Share of the training data kept for validation, as a fraction.",
+    )
+    split_by: Literal["event", "file"] = Field(
+        "event",
+        description="What must not stand on both sides of the split: all images of a shower "
+        "(event), or of a file.",
+    )
+    optimizer: Optimizer = Field(Optimizer(), description="Optimizer and its learning rate.")
+    lr_reducing: LrReducing | None = Field(
+        LrReducing(), description="Lowering of the learning rate on a plateau; null = never."
+    )
+    early_stopping: EarlyStopping | None = Field(
+        None, description="Early end of the training; null = always all epochs."
+    )
+    save_best_validation_only: bool = Field(
+        True, description="Keep the model of the best validation loss, not of the last epoch."
+    )
+
+
+class SamplingSection(Section):
+    """What each epoch sees."""
+
+    percentage_per_epoch: Fraction = Field(
+        1.0,
+        description="Share of the batches that each epoch draws afresh, as a fraction: 0.4 = 40 %.",
+    )
+
+
+class PruningSection(Section):
+    """Magnitude pruning during the training."""
+
+    schedule: Literal["polynomial", "constant"] = Field(
+        "polynomial", description="Rise of the sparsity between begin_step and end_step."
+    )
+    initial_sparsity: Share = Field(
+        0.0, description="Share of zero weights at begin_step, as a fraction."
+    )
+    final_sparsity: Share = Field(
+        0.5, description="Share of zero weights at end_step, as a fraction."
+    )
+    begin_step: int = Field(0, ge=0, description="Training step (batch) of the first pruning.")
+    end_step: int | None = Field(
+        None, ge=1, description="Training step (batch) of the last pruning; null = the last one."
+    )
+    frequency: int = Field(100, ge=1, description="Training steps (batches) between two prunings.")

@@ -1,0 +1,168 @@
+"""What an option expects, in words: the same ones in messages, templates and documentation."""
+
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from cherenkov_mlops.config.base import Expected
+from cherenkov_mlops.config.yaml_text import Key, shorten
+
+_PLAIN = {str: "text", bool: "true or false", dict: "a section", Any: "any value"}
+_BOUNDS = ("ge", "gt", "le", "lt")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A type of the schema, taken apart.
+
+    Parameters
+    ----------
+    options : tuple
+        Types that are accepted, without null and without limits.
+    nullable : bool
+        Whether null is accepted.
+    bounds : dict of str to float
+        Limits by name: ``ge``, ``gt``, ``le``, ``lt``.
+    words : str
+        What is expected, where the schema says it in words.
+    """
+
+    options: tuple[Any, ...]
+    nullable: bool = False
+    bounds: dict[str, float] = field(default_factory=dict)
+    words: str = ""
+
+    @property
+    def section(self) -> type[BaseModel] | None:
+        """The section, if a section is accepted."""
+        sections = [o for o in self.options if isinstance(o, type) and issubclass(o, BaseModel)]
+        return sections[0] if sections else None
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Accepted words, if only certain words are."""
+        return tuple(w for o in self.options if get_origin(o) is Literal for w in get_args(o))
+
+    @property
+    def items(self) -> Any:
+        """Type of the items of a list or of the values of a section with free keys, else None."""
+        found = [o for o in self.options if get_origin(o) in (list, dict)]
+        return get_args(found[0])[-1] if found else None
+
+    @property
+    def item_section(self) -> type[BaseModel] | None:
+        """The section that each item of a list is, else None."""
+        return kind_of(self.items).section if self.items is not None else None
+
+    def describe(self) -> str:
+        """What is accepted, such as ``a whole number of at least 1 or null``."""
+        words = [self.words] if self.words else [self._describe(o) for o in self.options]
+        return " or ".join(words + ["null"] * self.nullable)
+
+    def _describe(self, option: Any) -> str:
+        if option in (int, float):
+            return _describe_number(option, self.bounds)
+        if get_origin(option) is Literal:
+            return ("one of " if len(self.choices) > 2 else "") + _enumerate(self.choices)
+        if get_origin(option) is list:
+            return f"a list, each item {kind_of(self.items).describe()}"
+        return _PLAIN.get(option, "a section")
+
+
+def kind_of(annotation: Any) -> Kind:
+    """A type annotation, taken apart."""
+    if get_origin(annotation) is Annotated:
+        inner, *metadata = get_args(annotation)
+        return _with_metadata(kind_of(inner), metadata)
+    if get_origin(annotation) in (Union, UnionType):
+        return _united([kind_of(option) for option in get_args(annotation)])
+    if annotation is NoneType:
+        return Kind((), nullable=True)
+    return Kind((annotation,))
+
+
+def _with_metadata(kind: Kind, metadata: list[Any]) -> Kind:
+    pieces = [piece for item in metadata for piece in (item, *getattr(item, "metadata", ()))]
+    bounds = {name: getattr(p, name) for p in pieces for name in _BOUNDS if hasattr(p, name)}
+    words = [item.words for item in metadata if isinstance(item, Expected)]
+    chosen = words[-1] if words else kind.words
+    return Kind(kind.options, kind.nullable, kind.bounds | bounds, chosen)
+
+
+def _united(kinds: list[Kind]) -> Kind:
+    bounds: dict[str, float] = {}
+    for kind in kinds:
+        bounds |= kind.bounds
+    options = tuple(option for kind in kinds for option in kind.options)
+    words = " or ".join(kind.words for kind in kinds if kind.words)
+    return Kind(options, any(kind.nullable for kind in kinds), bounds, words)
+
+
+def _enumerate(words: tuple[str, ...]) -> str:
+    return ", ".join(words) if len(words) > 2 else " or ".join(words)
+
+
+def _describe_number(number: type, bounds: dict[str, float]) -> str:
+    whole = "a whole number" if number is int else "a number"
+    low = bounds.get("ge", bounds.get("gt"))
+    high = bounds.get("le", bounds.get("lt"))
+    if low is None:
+        return whole
+    if high is None:
+        return f"{whole} above {low:g}" if "gt" in bounds else f"{whole} of at least {low:g}"
+    if "gt" in bounds or "lt" in bounds:
+        start = "above" if "gt" in bounds else "from"
+        return f"{whole} {start} {low:g} and {'below' if 'lt' in bounds else 'up to'} {high:g}"
+    return f"{low:g} to {high:.10g}" if number is float else f"{whole} from {low:g} to {high:.10g}"
+
+
+def fields_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields of a section by their key in the YAML file."""
+    return {info.alias or name: info for name, info in section.model_fields.items()}
+
+
+def kind_of_field(info: FieldInfo) -> Kind:
+    """Type of a field together with its limits."""
+    return _with_metadata(kind_of(info.annotation), info.metadata)
+
+
+def kind_at(section: type[BaseModel], key: Key) -> Kind | None:
+    """Type that is expected at ``key`` of a section; None if there is no such option."""
+    kind = Kind((section,))
+    for part in key:
+        if kind.section:
+            info = fields_of(kind.section).get(str(part))
+            if info is None:
+                return None
+            kind = kind_of_field(info)
+        elif kind.items is not None:
+            kind = kind_of(kind.items)
+        else:
+            return None
+    return kind
+
+
+def show(value: Any) -> str:
+    """``value`` as the user wrote it, short enough for a message."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, dict):
+        return "a section" if value else "an empty section"
+    if isinstance(value, list):
+        return f"a list of {len(value)}" if value else "an empty list"
+    return f"'{shorten(value)}'" if isinstance(value, str) else shorten(str(value))
+
+
+def field_at(section: type[BaseModel], key: Key) -> FieldInfo | None:
+    """Field at ``key`` of a section; None if there is no such option."""
+    above = kind_at(section, key[:-1])
+    return fields_of(above.section).get(str(key[-1])) if above and above.section else None
+
+
+def default_at(section: type[BaseModel], key: Key) -> Any:
+    """Default of the option at ``key`` of a section; None if it has none."""
+    info = field_at(section, key)
+    return None if info is None or info.is_required() else info.get_default()

@@ -1,0 +1,64 @@
+"""From the patterns of the configuration to lists of files."""
+
+from collections.abc import Sequence
+from glob import glob, has_magic
+from pathlib import Path
+
+from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.errors import DataError
+
+LABELS = ("signal", "background")
+
+
+def expand_patterns(patterns: Sequence[str], where: str) -> list[Path]:
+    """Files that the patterns name, sorted, without repetition.
+
+    Parameters
+    ----------
+    patterns : sequence of str
+        Files, folders (their ``*.h5``) or glob patterns.
+    where : str
+        Place in the configuration, for the message.
+
+    Raises
+    ------
+    DataError
+        A pattern names no file.
+    """
+    found: set[Path] = set()
+    for pattern in patterns:
+        path = Path(pattern)
+        search = str(path / "*.h5") if path.is_dir() else str(path)
+        matches = [Path(match) for match in glob(search, recursive=True)]
+        files = [match for match in matches if match.is_file()]
+        if not files:
+            reason = "no file matches this pattern" if has_magic(search) else "no such file"
+            raise DataError(f"{where}: {search}: {reason}; correct the path or make the file")
+        found.update(files)
+    return sorted(found)
+
+
+def files_of(config: RunConfig, part: str) -> dict[str, list[Path]]:
+    """Files of ``part`` (``train`` or ``test``) by label, as the task needs them.
+
+    Training files of the background are left out where the task learns from the signal only.
+
+    Raises
+    ------
+    DataError
+        A class that the task needs has no file.
+    """
+    given = getattr(config.data, part)
+    wanted = LABELS if config.task == "type" else ("signal",)
+    files = {}
+    for label in wanted:
+        key = f"data.{part}.{label}"
+        patterns = getattr(given, label)
+        if not patterns:
+            raise DataError(
+                f"{config.locate(key)}: {key}: expected files of the class "
+                f"'{getattr(config.data.classes, label)}', got none; the task '{config.task}' "
+                f"needs them; write {key}: folder/*.dl1.h5"
+            )
+        files[label] = expand_patterns(patterns, f"{config.locate(key)}: {key}")
+    return files

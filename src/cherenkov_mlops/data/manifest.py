@@ -1,0 +1,115 @@
+"""``prepare/manifest.json``: what a run trains on."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cherenkov_mlops.data.inputs import Inputs
+from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.run_dir import RunDir, write_json_atomically
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many samples are where.
+
+    Parameters
+    ----------
+    cuts : list of dict
+        ``cut`` (name), and samples left after it by label.
+    sets : dict
+        ``training`` and ``validation`` -> label -> samples.
+    energy_edges_tev : list of float
+        Edges of the energy bins [TeV].
+    energy : dict
+        Label -> samples in each energy bin.
+    telescopes : dict
+        Telescope -> images after the cuts.
+    """
+
+    cuts: list[dict[str, Any]]
+    sets: dict[str, dict[str, int]]
+    energy_edges_tev: list[float]
+    energy: dict[str, list[int]]
+    telescopes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Files, counts and split of a run.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        Training files and telescopes.
+    counts : Counts
+        Samples after each cut, a set, a bin.
+    input_shape : tuple of int
+        Height, width, channels of what the network sees.
+    training_rows, validation_rows : array of int
+        Rows of the reader in each set.
+    """
+
+    inputs: Inputs
+    counts: Counts
+    input_shape: tuple[int, ...]
+    training_rows: np.ndarray
+    validation_rows: np.ndarray
+
+
+def write_manifest(manifest: Manifest, run_dir: RunDir) -> Path:
+    """The manifest's path; the rows of the split go to a file beside it."""
+    run_dir.split.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        run_dir.split, training=manifest.training_rows, validation=manifest.validation_rows
+    )
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        **manifest.inputs.as_dict(),
+        "counts": asdict(manifest.counts),
+        "input_shape": list(manifest.input_shape),
+    }
+    return write_json_atomically(run_dir.manifest, content)
+
+
+def read_manifest(run_dir: RunDir) -> Manifest:
+    """The manifest of the run.
+
+    Raises
+    ------
+    DataError
+        It is missing or damaged, or a training file changed its size since.
+    """
+    try:
+        content = json.loads(run_dir.manifest.read_text(encoding="utf-8"))
+        rows = np.load(run_dir.split)
+        manifest = Manifest(
+            inputs=Inputs.from_dict(content),
+            counts=Counts(**content["counts"]),
+            input_shape=tuple(content["input_shape"]),
+            training_rows=rows["training"],
+            validation_rows=rows["validation"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{run_dir.manifest}: cannot be read ({error}); make it again: prepare --force"
+        ) from error
+    _check_unchanged(manifest.inputs)
+    return manifest
+
+
+def _check_unchanged(inputs: Inputs) -> None:
+    for file in inputs.all_files():
+        path = Path(file.path)
+        if not path.is_file():
+            raise DataError(f"{path}: this training file was there at prepare and is gone now")
+        if path.stat().st_size != file.size:
+            raise DataError(
+                f"{path}: expected {file.size} bytes as at prepare, got {path.stat().st_size}; "
+                "prepare again: prepare --force"
+            )

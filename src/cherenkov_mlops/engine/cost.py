@@ -1,0 +1,90 @@
+"""What a model costs: layers, parameters, operations, bytes."""
+
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+
+def model_facts(model: keras.Model) -> dict[str, float]:
+    """Size and cost of one inference, for ``metrics.json``.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Model loaded without compilation: it carries no optimizer state.
+
+    Notes
+    -----
+    ``gflops`` from TensorFlow's profiler on the frozen graph, ``mmacs`` counted from the kernels;
+    sizes [MB, 10^6 bytes] of the model without optimizer state, so that models compare alike.
+    """
+    n_nonzero = sum(int(np.count_nonzero(weights)) for weights in model.get_weights())
+    size, zipped = _sizes_without_optimizer(model)
+    kernels = [np.asarray(layer.kernel) for layer in _layers(model) if hasattr(layer, "kernel")]
+    n_kernel = sum(kernel.size for kernel in kernels)
+    n_zero = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
+    return {
+        "n_layers": sum(1 for _ in _layers(model)),
+        "n_parameters": model.count_params(),
+        "n_trainable_parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
+        "n_nonzero_parameters": n_nonzero,
+        "sparsity": n_zero / n_kernel if n_kernel else 0.0,
+        "gflops": count_flops(model) / 1e9,
+        "mmacs": count_multiply_accumulates(model) / 1e6,
+        "model_size_mb": size / 1e6,
+        "model_size_zipped_mb": zipped / 1e6,
+    }
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Layers of the model and of models nested in it; inputs and containers left out."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer
+
+
+def count_multiply_accumulates(model: keras.Model) -> int:
+    """Multiply-accumulates of one inference in convolutions and dense layers.
+
+    Kernel elements times output positions; a layer that is called twice is counted once.
+    """
+    total = 0
+    for layer in _layers(model):
+        kernel = getattr(layer, "kernel", None)
+        if kernel is None:
+            continue
+        total += int(np.prod(kernel.shape)) * int(np.prod(layer.output.shape[1:-1]))
+    return total
+
+
+def count_flops(model: keras.Model) -> int:
+    """Floating-point operations of one inference, by TensorFlow's profiler."""
+    signature = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
+    graph_function = tf.function(lambda images: model(images, training=False))
+    frozen = convert_variables_to_constants_v2(
+        graph_function.get_concrete_function(signature), lower_control_flow=False
+    )
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    with frozen.graph.as_default():
+        profile = tf.compat.v1.profiler.profile(graph=frozen.graph, cmd="op", options=options)
+    return int(profile.total_float_ops)
+
+
+def _sizes_without_optimizer(model: keras.Model) -> tuple[int, int]:
+    """Bytes of the ``.keras`` file without optimizer state, stored and deflated."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "model.keras"
+        model.save(plain)
+        packed = Path(folder) / "model.zip"
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            archive.write(plain, "model.keras")
+        return plain.stat().st_size, packed.stat().st_size

@@ -1,0 +1,91 @@
+"""The training of a run: prepared model and manifest in, trained model and history out."""
+
+import sys
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.data.manifest import Manifest
+from cherenkov_mlops.engine.model_builder import import_model_file
+from cherenkov_mlops.engine.running import run_tool, save_tool_config
+from cherenkov_mlops.engine.tool_config import base_traits, tool_traits
+from cherenkov_mlops.engine.train_tool import TrainTool
+from cherenkov_mlops.run_dir import RunDir
+
+PASSED_ON = ("n_epochs", "batch_size", "save_best_validation_only")
+SECTIONS = ("optimizer", "lr_reducing", "early_stopping")
+
+
+def train_model(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dict[str, Any]:
+    """Facts about the training; model, history and logs are in ``train/`` afterwards.
+
+    Raises
+    ------
+    DataError
+        The loss becomes NaN, or pixel values are.
+    """
+    load_custom_code(config, run_dir)
+    run_dir.train_dir.mkdir(parents=True, exist_ok=True)
+    tool = TrainTool(
+        manifest.training_rows,
+        manifest.validation_rows,
+        show_progress=sys.stderr.isatty(),
+        config=tool_traits(
+            "TrainCTLearnModel",
+            _tool_options(config, manifest, run_dir),
+            base_traits(config, manifest.inputs.telescopes),
+            run_dir.logs / "train.ctlearn.log",
+        ),
+    )
+    started = time.perf_counter()
+    run_tool(tool)
+    seconds = time.perf_counter() - started
+    save_tool_config(tool, run_dir.tool_config("train"))
+    return _facts(config, manifest, tool, seconds)
+
+
+def load_custom_code(config: RunConfig, run_dir: RunDir) -> None:
+    """Import the model file that ``prepare`` kept, so that its layers can be loaded."""
+    if config.model.type == "custom":
+        import_model_file(run_dir.custom_model)
+
+
+def _tool_options(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dict[str, Any]:
+    options = {name: getattr(config.train, name) for name in PASSED_ON}
+    for name in SECTIONS:
+        section = getattr(config.train, name)
+        options[name] = None if section is None else section.model_dump()
+    return options | {
+        "output_dir": str(run_dir.train_dir),
+        "signal_files": [str(path) for path in manifest.inputs.paths("signal")],
+        "background_files": [str(path) for path in manifest.inputs.paths("background")],
+        "prepared_model": str(run_dir.untrained_model),
+        "percentage_per_epoch": config.sampling.percentage_per_epoch,
+        "reco_tasks": [config.task],
+        "stack_telescope_images": config.data.stack_telescope_images,
+        "sort_by_intensity": config.data.sort_by_intensity,
+        "random_seed": config.run.seed,
+    }
+
+
+def _facts(
+    config: RunConfig, manifest: Manifest, tool: TrainTool, seconds: float
+) -> dict[str, Any]:
+    history = tool.history.rows
+    losses = np.array([row["val_loss"] for row in history])
+    best = int(np.argmin(losses)) if config.train.save_best_validation_only else len(losses) - 1
+    return {
+        "scheduled_epochs": config.train.n_epochs,
+        "effective_epochs": len(history),
+        "best_epoch": best + 1,
+        "best_val_loss": float(losses[best]),
+        "batch_size": config.train.batch_size,
+        "n_training_events": len(manifest.training_rows),
+        "n_validation_events": len(manifest.validation_rows),
+        "share_never_seen": tool.training_loader.share_never_seen,
+        "training_time_s": seconds,
+        "keras_backend": keras.backend.backend(),
+    }

@@ -1,0 +1,103 @@
+"""The registry of figures, and the arrays that they are drawn from."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cherenkov_mlops.metrics.base import KINDS, EvaluationSettings, call_with_settings
+from cherenkov_mlops.metrics.events import extract_events
+from cherenkov_mlops.registry import Registry
+from cherenkov_mlops.results import plain_values
+
+ENERGY_AXIS = {"xlabel": "True energy [TeV]", "xscale": "log"}
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure: how its arrays are made, and how they are drawn.
+
+    Parameters
+    ----------
+    name : str
+        Key in ``metrics.json``.
+    draw : callable
+        ``draw(ax, *, label, style, **arrays)`` adds one run's artists to an Axes and sets no
+        limit, scale or label: that is done once, after all runs.
+    task : str
+        ``type``, ``energy``, ``direction``, or ``generic`` for figures made from the training.
+    title : str
+        Heading.
+    data : callable
+        ``data(events)`` or ``data(events, settings)``: arrays by name, the arguments of ``draw``.
+        For ``generic``, the section ``training`` of the results takes the place of the events;
+        an empty result means that there is nothing to draw.
+    overlay : bool
+        Whether several runs share one Axes; if not, each run gets a panel of its own.
+    axes : dict
+        Arguments of ``Axes.set``: labels, scales, limits.
+    """
+
+    name: str
+    draw: Callable[..., None]
+    task: str
+    title: str
+    data: Callable[..., dict[str, Any]]
+    overlay: bool
+    axes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        """Docstring of the drawing function: what is shown, and what is good."""
+        return " ".join((inspect.getdoc(self.draw) or "").split())
+
+    def alt_text(self, labels: list[str]) -> str:
+        """One sentence for those who do not see the figure."""
+        axes = " against ".join(
+            self.axes[key] for key in ("ylabel", "xlabel") if self.axes.get(key)
+        )
+        return f"{self.title}: {axes or 'table'}, for {', '.join(labels)}. {self.caption}"
+
+
+FIGURES: Registry[FigureEntry] = Registry("figure")
+
+
+def figure(
+    *, task: str, title: str, data: Callable, overlay: bool, axes: dict[str, Any] | None = None
+) -> Callable[[Callable], Callable]:
+    """The decorated drawing function itself, registered in `FIGURES` under its own name.
+
+    Parameters are those of `FigureEntry`.
+    """
+
+    def register(draw: Callable[..., None]) -> Callable[..., None]:
+        name = draw.__name__
+        FIGURES.add(name, FigureEntry(name, draw, task, title, data, overlay, axes or {}))
+        return draw
+
+    return register
+
+
+def figures_of(kind: str) -> dict[str, FigureEntry]:
+    """Figures of one kind (``type``, ``energy``, ``direction``, ``generic``), by name."""
+    return FIGURES.select(lambda entry: entry.task == kind)
+
+
+def figure_data(
+    events: Mapping, task: str, settings: EvaluationSettings
+) -> dict[str, dict[str, Any]]:
+    """Arrays of each figure, in JSON's own types.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame or mapping of str to array
+        Event table; for the task ``generic`` the section ``training`` of the results.
+    task : str
+        A task of a run, or ``generic``.
+    """
+    kind = KINDS.get(task, task)
+    source = events if kind == "generic" else extract_events(events, kind)
+    return {
+        name: plain_values(call_with_settings(entry.data, source, settings))
+        for name, entry in figures_of(kind).items()
+    }

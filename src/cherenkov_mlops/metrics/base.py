@@ -1,0 +1,228 @@
+"""The registry of metrics, and their evaluation with bootstrap intervals."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from cherenkov_mlops.metrics.binning import energy_edges_tev
+from cherenkov_mlops.metrics.bootstrap import bootstrap_replicates, interval_68
+from cherenkov_mlops.metrics.events import extract_events, n_rows
+from cherenkov_mlops.registry import Registry
+
+if TYPE_CHECKING:
+    from cherenkov_mlops.config.schema import RunConfig
+
+#: Number of the set of definitions; raised when a metric changes its meaning, so that values of
+#: different meaning are never compared.
+DEFINITIONS_VERSION = 1
+
+#: Task of a run -> kind of its metrics and figures.
+KINDS = {
+    "type": "type",
+    "energy": "energy",
+    "cameradirection": "direction",
+    "skydirection": "direction",
+}
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What the values of metrics and figures depend on, apart from the events.
+
+    Parameters
+    ----------
+    threshold : float
+        Events with a ``gh_score`` of at least this count as signal.
+    signal_efficiency : float
+        Share of signal events to keep where a cut is made at a fixed efficiency.
+    energy_edges_tev : tuple of float
+        Edges of the bins of true energy [TeV].
+    n_bootstrap : int
+        Number of bootstrap replicates.
+    seed : int
+        Seed of the bootstrap.
+    classes : dict of str to str
+        Names of ``signal`` and ``background`` on pages.
+    """
+
+    threshold: float = 0.5
+    signal_efficiency: float = 0.7
+    energy_edges_tev: tuple[float, ...] = energy_edges_tev(0.01, 1000)
+    n_bootstrap: int = 200
+    seed: int = 0
+    classes: dict[str, str] = field(
+        default_factory=lambda: {"signal": "gamma", "background": "proton"}
+    )
+
+    @classmethod
+    def from_config(cls, config: "RunConfig") -> "EvaluationSettings":
+        """The settings that a run's configuration asks for.
+
+        The seed stays the same for all runs, whatever ``run.seed``: only then are the replicates
+        of two runs pairs.
+        """
+        test = config.test
+        return cls(
+            threshold=test.threshold,
+            signal_efficiency=test.signal_efficiency,
+            energy_edges_tev=energy_edges_tev(
+                test.energy_min_tev, test.energy_max_tev, test.bins_per_decade
+            ),
+            n_bootstrap=test.n_bootstrap,
+            classes=dict(config.data.classes),
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values for `Results.evaluation`, with the version of the definitions."""
+        plain = asdict(self) | {"energy_edges_tev": list(self.energy_edges_tev)}
+        return plain | {"definitions_version": DEFINITIONS_VERSION}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number with its meaning.
+
+    Parameters
+    ----------
+    name : str
+        Key in ``metrics.json``.
+    function : callable
+        ``function(events)`` or ``function(events, settings)``.
+    task : str
+        ``type``, ``energy``, ``direction``, or ``generic`` for numbers that come from `facts`.
+    symbol : str
+        Table head, may be mathematical text of Matplotlib.
+    unit : str
+        Unit of the value, empty if it has none.
+    better : str
+        Which values are better: ``higher``, ``lower``, ``zero`` (nearer to it), or ``none``.
+    key : bool
+        Whether the value stands at the top of a report.
+    fails_below : float or None
+        Values below this call for a warning, whose text is ``failure``.
+    """
+
+    name: str
+    function: Callable[..., float]
+    task: str
+    symbol: str
+    unit: str
+    better: Literal["higher", "lower", "zero", "none"]
+    key: bool = False
+    fails_below: float | None = None
+    failure: str = ""
+
+    @property
+    def text(self) -> str:
+        """First line of the docstring: what the number is."""
+        return self.doc.splitlines()[0]
+
+    @property
+    def doc(self) -> str:
+        """Whole docstring: formula and source."""
+        return inspect.getdoc(self.function) or ""
+
+    def evaluate(self, events: Mapping, settings: EvaluationSettings) -> float:
+        """The value, NaN without events."""
+        if self.task != "generic" and not n_rows(events):
+            return float("nan")
+        return float(call_with_settings(self.function, events, settings))
+
+    def badness(self, values: np.ndarray | float) -> np.ndarray:
+        """Number that is smaller the better the value is; infinite for NaN.
+
+        Raises ``ValueError`` for a metric that says nothing about better and worse.
+        """
+        values = np.asarray(values, dtype=float)
+        match self.better:
+            case "higher":
+                bad = -values
+            case "lower":
+                bad = values
+            case "zero":
+                bad = np.abs(values)
+            case _:
+                raise ValueError(f"metric '{self.name}' cannot be ranked")
+        return np.where(np.isnan(bad), np.inf, bad)
+
+
+METRICS: Registry[Metric] = Registry("metric")
+
+
+def metric(
+    *, task: str, symbol: str, unit: str, better: str, **options: Any
+) -> Callable[[Callable], Callable]:
+    """The decorated function itself, registered in `METRICS` under its own name.
+
+    Parameters are those of `Metric`.
+    """
+
+    def register(function: Callable[..., float]) -> Callable[..., float]:
+        name = function.__name__
+        METRICS.add(name, Metric(name, function, task, symbol, unit, better, **options))
+        return function
+
+    return register
+
+
+def metrics_of(kind: str) -> dict[str, Metric]:
+    """Metrics of one kind (``type``, ``energy``, ``direction``, ``generic``), by name."""
+    return METRICS.select(lambda entry: entry.task == kind)
+
+
+def call_with_settings(function: Callable, events: Mapping, settings: EvaluationSettings) -> Any:
+    """``function(events)`` or ``function(events, settings)``, whichever its signature asks for."""
+    if len(inspect.signature(function).parameters) == 1:
+        return function(events)
+    return function(events, settings)
+
+
+def evaluate_metrics(
+    events: Mapping, task: str, settings: EvaluationSettings
+) -> tuple[dict[str, dict[str, float | int | None]], dict[str, list[float]]]:
+    """Value, 68 % bootstrap interval and number of events of each metric, and the replicates.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame or mapping of str to array
+        Event table; for the task ``generic`` the dictionary of facts about a run.
+    task : str
+        A task of a run, or ``generic``.
+
+    Returns
+    -------
+    values : dict of str to dict
+        Name -> ``value``, ``low``, ``high``, ``n``; interval and number are None for ``generic``.
+    replicates : dict of str to list of float
+        Name -> value of each replicate; pairs across runs with the same seed and events.
+    """
+    if task == "generic":
+        return _evaluate_facts(events, settings), {}
+    kind = KINDS[task]
+    rows = extract_events(events, kind)
+    statistics = {
+        name: partial(entry.evaluate, settings=settings)
+        for name, entry in metrics_of(kind).items()
+    }
+    replicates = bootstrap_replicates(rows, statistics, settings.n_bootstrap, settings.seed)
+    values = {
+        name: _summary(statistic(rows), replicates[name], n_rows(rows))
+        for name, statistic in statistics.items()
+    }
+    return values, {name: column.tolist() for name, column in replicates.items()}
+
+
+def _summary(value: float, replicates: np.ndarray, n_events: int) -> dict[str, float | int]:
+    low, high = interval_68(replicates)
+    return {"value": value, "low": low, "high": high, "n": n_events}
+
+
+def _evaluate_facts(facts: Mapping, settings: EvaluationSettings) -> dict[str, dict]:
+    return {
+        name: {"value": entry.evaluate(facts, settings), "low": None, "high": None, "n": None}
+        for name, entry in metrics_of("generic").items()
+    }

@@ -1,0 +1,1 @@
+"""Pages made from the results of runs; needs nothing but their ``metrics.json``."""

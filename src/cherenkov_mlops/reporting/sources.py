@@ -1,0 +1,115 @@
+"""Results to compare: read from run folders, ``metrics.json`` or reports, and checked."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.registry import did_you_mean
+from cherenkov_mlops.results import Results, read_results, results_from_json
+from cherenkov_mlops.run_dir import RunDir
+
+#: Element of a report that holds its ``metrics.json``.
+EMBEDDED_ID = "results"
+_EMBEDDED = re.compile(rf'<script type="application/json" id="{EMBEDDED_ID}">(.*?)</script>', re.S)
+#: Settings that may differ between runs without changing what a value means.
+_HARMLESS_SETTINGS = {"n_bootstrap", "classes"}
+
+
+def load_results(path: Path) -> Results:
+    """Results in a run folder, a ``metrics.json`` or the HTML file of a report."""
+    if path.is_dir():
+        return read_results(RunDir(path).metrics)
+    if path.suffix.lower() in (".html", ".htm") and path.is_file():
+        return _read_report(path)
+    return read_results(path)
+
+
+def _read_report(path: Path) -> Results:
+    found = _EMBEDDED.search(path.read_text(encoding="utf-8"))
+    if not found:
+        raise UserError(
+            f"{path}: expected a report with its results inside, found none; "
+            "give the run folder or its metrics.json"
+        )
+    return results_from_json(found.group(1), str(path))
+
+
+def load_runs(paths: Sequence[Path]) -> list[Results]:
+    """Results of each path; ``UserError`` if there is none."""
+    if not paths:
+        raise UserError("compare: expected run folders or metrics.json files, got none")
+    return [load_results(Path(path)) for path in paths]
+
+
+def find_baseline(labels: Sequence[str], baseline: str | None) -> int | None:
+    """Place of the run of this name, None if none is asked for; ``UserError`` if unknown."""
+    if baseline is None:
+        return None
+    if baseline not in labels:
+        raise UserError(
+            f"compare: no run '{baseline}' to take as baseline; "
+            f"{did_you_mean(baseline, list(labels))}"
+        )
+    return list(labels).index(baseline)
+
+
+def unique_labels(runs: Sequence[Results]) -> list[str]:
+    """Name of each run, numbered where several runs have the same."""
+    names = [str(run.run["name"]) for run in runs]
+    total, seen, labels = Counter(names), Counter(), []
+    for name in names:
+        seen[name] += 1
+        labels.append(name if total[name] == 1 else f"{name} ({seen[name]})")
+    return labels
+
+
+def find_obstacles(runs: Sequence[Results]) -> list[str]:
+    """Reasons why the values of these runs do not measure the same thing; empty if they do."""
+    first, obstacles = runs[0], []
+    for run in runs[1:]:
+        pair = f"'{first.run['name']}' and '{run.run['name']}'"
+        obstacles += [
+            f"{pair} differ in {what}: {_shorten(old)} and {_shorten(new)}"
+            for what, old, new in _conditions(first, run)
+            if old != new
+        ]
+    return obstacles
+
+
+def check_comparable(runs: Sequence[Results]) -> None:
+    """Nothing, or ``UserError`` with one line if the runs cannot be ranked."""
+    obstacles = find_obstacles(runs)
+    if obstacles:
+        more = f" (and {len(obstacles) - 1} more)" if len(obstacles) > 1 else ""
+        raise UserError(
+            f"compare: {obstacles[0]}{more}; test them alike, "
+            "or write --allow-different-data to see them side by side without ranks"
+        )
+
+
+def _conditions(first: Results, second: Results) -> list[tuple[str, Any, Any]]:
+    settings = sorted((first.evaluation.keys() | second.evaluation.keys()) - _HARMLESS_SETTINGS)
+    return [
+        ("the task", first.run["task"], second.run["task"]),
+        ("the test files", first.data.get("test_digest"), second.data.get("test_digest")),
+        *(
+            (f"the setting {name}", first.evaluation.get(name), second.evaluation.get(name))
+            for name in settings
+        ),
+        ("the number of tested events", _n_tested(first), _n_tested(second)),
+    ]
+
+
+def _n_tested(run: Results) -> int | None:
+    numbers = {entry.get("n") for entry in run.metrics.values()} - {None}
+    return max((int(number) for number in numbers if number == number), default=None)
+
+
+def _shorten(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} values from {value[0]:g} to {value[-1]:g}" if value else "none"
+    text = str(value)
+    return text if len(text) <= 16 else text[:12] + "…"

@@ -1,0 +1,146 @@
+"""Every file name inside a run folder, in one place."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+def write_text_atomically(path: Path, text: str) -> Path:
+    """``path``, holding ``text``: written to a temporary name, synchronised and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_json_atomically(path: Path, content: Any) -> Path:
+    """``path``, holding ``content`` as indented JSON without NaN (``ValueError`` if any)."""
+    return write_text_atomically(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths of one run, all below ``path``.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ``<run.dir>/<run.name>``.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """Configuration as given."""
+        return self.path / "config.yaml"
+
+    @property
+    def resolved_config(self) -> Path:
+        """Configuration with ``extends``, overrides and defaults filled in."""
+        return self.path / "config.resolved.yaml"
+
+    @property
+    def record(self) -> Path:
+        """State and attempts of each stage, versions, host, digests."""
+        return self.path / "run.json"
+
+    @property
+    def manifest(self) -> Path:
+        """Files, digests, counts after each cut, and the split."""
+        return self.path / "prepare" / "manifest.json"
+
+    @property
+    def split(self) -> Path:
+        """Row numbers of the training and the validation set."""
+        return self.path / "prepare" / "split.npz"
+
+    @property
+    def untrained_model(self) -> Path:
+        """Model as built by ``prepare``."""
+        return self.path / "prepare" / "model.keras"
+
+    @property
+    def custom_model(self) -> Path:
+        """Copy of the Python file of a custom model."""
+        return self.path / "prepare" / "custom_model.py"
+
+    @property
+    def model_summary(self) -> Path:
+        """Keras' summary of the model."""
+        return self.path / "prepare" / "model_summary.txt"
+
+    @property
+    def train_dir(self) -> Path:
+        """All that training writes."""
+        return self.path / "train"
+
+    @property
+    def trained_model(self) -> Path:
+        """Best model by the checkpoint rule."""
+        return self.train_dir / "ctlearn_model.keras"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch: loss, validation loss, learning rate, metrics."""
+        return self.train_dir / "history.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard logs."""
+        return self.train_dir / "tensorboard"
+
+    @property
+    def training_record(self) -> Path:
+        """Epochs, batch size, events and time of the training."""
+        return self.train_dir / "training.json"
+
+    @property
+    def test_dir(self) -> Path:
+        """All that testing writes, apart from ``metrics.json``."""
+        return self.path / "test"
+
+    @property
+    def metrics(self) -> Path:
+        """Every metric and the arrays of every figure."""
+        return self.path / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+    @property
+    def model_card(self) -> Path:
+        """Model card in Markdown."""
+        return self.path / "MODEL_CARD.md"
+
+    @property
+    def logs(self) -> Path:
+        """Log files, one a stage."""
+        return self.path / "logs"
+
+    def tool_config(self, stage: str) -> Path:
+        """Resolved traitlets configuration of the CTLearn tool that ``stage`` ran."""
+        return self.path / stage / "ctlearn_config.json"
+
+    def dl2(self, input_file: Path | str, label: str) -> Path:
+        """DL2 file made from ``input_file`` of the class ``label`` (``signal``, ``background``)."""
+        stem = Path(input_file).name
+        for ending in (".h5", ".hdf5", ".dl1"):
+            stem = stem.removesuffix(ending)
+        return self.test_dir / f"{label}_{stem}.dl2.h5"

@@ -1,0 +1,127 @@
+"""DL1 files through ctapipe's own image processing and writer."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import tables
+from ctapipe.core import Provenance
+from ctapipe.image import ImageProcessor
+from ctapipe.io import DataWriter
+
+from cherenkov_mlops.errors import DataError, UserError
+from cherenkov_mlops.simulation.options import SimulationOptions
+from cherenkov_mlops.simulation.source import ShowerSource
+
+logger = logging.getLogger(__name__)
+
+ACTIVITY = "cherenkov-mlops simulate"
+#: Light compression: noise hardly shrinks, and time goes into images.
+COMPRESSION_LEVEL = 1
+_LOG_EVERY = 5000
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a file holds.
+
+    Attributes
+    ----------
+    n_showers, n_events, n_images : int
+        Showers thrown, showers that triggered, telescope images.
+    """
+
+    n_showers: int
+    n_events: int
+    n_images: int
+
+
+@contextmanager
+def provenance_activity(name: str) -> Iterator[None]:
+    """An activity of ctapipe's provenance, finished in any case; no log file is written."""
+    provenance = Provenance()
+    provenance.start_activity(name)
+    status = "error"
+    try:
+        yield
+        status = "completed"
+    finally:
+        provenance.finish_activity(status=status, activity_name=name)
+
+
+@contextmanager
+def temporary_neighbour(path: Path) -> Iterator[Path]:
+    """A name in the same folder that becomes ``path`` on success and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_dl1(path: Path, options: SimulationOptions, *, force: bool = False) -> Written:
+    """What ``path`` now holds: a simulated run as DL1, written whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If ``path`` exists and ``force`` is not set.
+    DataError
+        If no shower triggered, or the options name an unreadable array.
+    """
+    if path.exists() and not force:
+        raise UserError(f"{path}: the file exists; write --force, or choose another name")
+    source = ShowerSource(options)
+    with temporary_neighbour(path) as temporary:
+        n_events = _write_events(temporary, source)
+        if not n_events:
+            raise DataError(
+                f"simulate: none of {source.n_thrown} showers triggered; "
+                "throw more, raise the energies or lower scatter_radius_m"
+            )
+        _write_number_thrown(temporary, source.n_thrown)
+    return Written(source.n_thrown, n_events, source.n_images)
+
+
+def _write_events(path: Path, source: ShowerSource) -> int:
+    """Number of events, cleaned, parametrised and written to ``path``."""
+    n_events = 0
+    with provenance_activity(ACTIVITY), _open_writer(path, source) as write:
+        process = ImageProcessor(subarray=source.subarray)
+        for n_events, event in enumerate(source, start=1):
+            process(event)
+            write(event)
+            if n_events % _LOG_EVERY == 0:
+                logger.info("%d showers, %d images", source.n_thrown, source.n_images)
+        write.write_simulated_shower_distributions(source.simulated_shower_distributions)
+    return n_events
+
+
+def _open_writer(path: Path, source: ShowerSource) -> DataWriter:
+    """ctapipe's writer, images and parameters on."""
+    writer = DataWriter(
+        source,
+        output_path=path,
+        write_dl1_images=True,
+        write_dl1_parameters=True,
+        compression_level=COMPRESSION_LEVEL,
+    )
+    writer.contact_info.name = "cherenkov_mlops"
+    instrument = writer.instrument_info
+    instrument.class_, instrument.type_ = "Subarray", "Simulated telescopes"
+    instrument.id_ = source.subarray.name
+    return writer
+
+
+def _write_number_thrown(path: Path, n_showers: int) -> None:
+    """Put the number of thrown showers, known only at the end, into the run's configuration."""
+    with tables.open_file(path, "a") as file:
+        table = file.root.configuration.simulation.run
+        rows = table.read()
+        rows["n_showers"] = n_showers
+        table.modify_rows(0, rows=rows)

@@ -1,0 +1,108 @@
+"""Camera images: charges with noise, pulse times, trigger."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cherenkov_mlops.simulation.instrument import Camera
+from cherenkov_mlops.simulation.light import PhotoElectrons
+
+#: Night-sky photo-electrons for each pixel in the integration window: with ``ELECTRONIC_NOISE``
+#: the spread of empty pixels is that of simulated SST-1M images under a dark sky.
+NIGHT_SKY = 0.85
+ELECTRONIC_NOISE = 0.2
+#: Spread of the charge of one photo-electron, optical cross-talk included.
+GAIN_SPREAD = 0.25
+#: Charge [p.e.] that a pixel and its neighbours must have together for a trigger.
+TRIGGER_THRESHOLD = 26.0
+#: Spread [ns] of the pulse time of one photo-electron; it falls with the square root of the charge.
+TIME_SPREAD_NS = 1.8
+#: Charge [p.e.] from which a pixel's time is that of the shower rather than of the noise.
+TIME_MIN_CHARGE = 1.5
+#: Where in the readout window the trigger puts the shower.
+TRIGGER_POSITION = 0.4
+
+
+@dataclass(frozen=True)
+class Image:
+    """One row of :class:`Images`: columns of shape (n_pixels,)."""
+
+    charge: np.ndarray
+    peak_time: np.ndarray
+    true: np.ndarray
+
+
+@dataclass(frozen=True)
+class Images:
+    """Calibrated images, one row each.
+
+    Attributes
+    ----------
+    charge, peak_time : numpy.ndarray
+        Charges [p.e.] and pulse times [ns] from the start of the window, (n, n_pixels) float32.
+    true : numpy.ndarray
+        Photo-electrons of the shower, (n, n_pixels) int32.
+    trigger : numpy.ndarray
+        Largest charge [p.e.] of a pixel with its neighbours.
+    """
+
+    charge: np.ndarray
+    peak_time: np.ndarray
+    true: np.ndarray
+    trigger: np.ndarray
+
+    def row(self, i: int) -> "Image":
+        """One of them."""
+        return Image(self.charge[i], self.peak_time[i], self.true[i])
+
+
+def expose(
+    rng: np.random.Generator, camera: Camera, light: PhotoElectrons, n_images: int
+) -> Images:
+    """``n_images`` images of ``light``, with night-sky light and electronic noise."""
+    cells = n_images * camera.n_pixels
+    index = light.image * camera.n_pixels + light.pixel
+    true = np.bincount(index, minlength=cells)
+    time_sum = np.bincount(index, light.time - _reference(light, n_images), minlength=cells)
+    shape = (n_images, camera.n_pixels)
+    charge = _with_noise(rng, true).reshape(shape)
+    time = (time_sum / np.maximum(true, 1)).reshape(shape)
+    true = true.reshape(shape)
+    return Images(
+        charge,
+        _pulse_times(rng, camera, true, charge, time),
+        true.astype(np.int32),
+        (camera.flower @ charge.T).max(axis=0, initial=0.0),
+    )
+
+
+def _reference(light: PhotoElectrons, n_images: int) -> np.ndarray:
+    """Mean time [ns] of the image that each photo-electron belongs to."""
+    number = np.maximum(np.bincount(light.image, minlength=n_images), 1)
+    mean = np.bincount(light.image, light.time, minlength=n_images) / number
+    return mean[light.image]
+
+
+def _with_noise(rng: np.random.Generator, true: np.ndarray) -> np.ndarray:
+    """Charges [p.e.] read for ``true`` photo-electrons, baseline subtracted."""
+    night = rng.poisson(NIGHT_SKY, true.size)
+    total = true + night
+    spread = np.sqrt(ELECTRONIC_NOISE**2 + GAIN_SPREAD**2 * total)
+    noise = rng.standard_normal(true.size, dtype=np.float32) * spread
+    return (total - NIGHT_SKY + noise).astype(np.float32)
+
+
+def _pulse_times(
+    rng: np.random.Generator,
+    camera: Camera,
+    true: np.ndarray,
+    charge: np.ndarray,
+    time: np.ndarray,
+) -> np.ndarray:
+    """Pulse times [ns]: of the shower where it dominates, anywhere in the window elsewhere."""
+    window = camera.window_ns
+    times = rng.random(true.shape, dtype=np.float32) * np.float32(window)
+    bright = (true >= TIME_MIN_CHARGE) & (charge > TIME_MIN_CHARGE)
+    jitter = rng.standard_normal(bright.sum()) * TIME_SPREAD_NS / np.sqrt(true[bright])
+    times[bright] = np.clip(time[bright] + jitter + TRIGGER_POSITION * window, 0, window - 1e-3)
+    return times

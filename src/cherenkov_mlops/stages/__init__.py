@@ -1,0 +1,1 @@
+"""The stages of a run, each one function that reads from top to bottom."""

@@ -1,0 +1,65 @@
+"""``prepare``: check the data, split them, build the model."""
+
+import logging
+import shutil
+
+from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.data.inputs import inspect_inputs
+from cherenkov_mlops.data.manifest import Manifest, write_manifest
+from cherenkov_mlops.engine.model_builder import build_model, summarise
+from cherenkov_mlops.engine.preparation import prepare_data
+from cherenkov_mlops.engine.tool_config import check_trait_names
+from cherenkov_mlops.errors import ConfigError, UserError
+from cherenkov_mlops.metrics.base import EvaluationSettings
+from cherenkov_mlops.run_dir import RunDir, write_text_atomically
+from cherenkov_mlops.stages.lifecycle import run_stage
+
+log = logging.getLogger(__name__)
+
+
+def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
+    """Write ``prepare/``: manifest, split and untrained model.
+
+    Raises
+    ------
+    UserError
+        The configuration does not fit CTLearn, the model not the task.
+    DataError
+        A file cannot be used, or no event passes the cuts.
+    """
+    _refuse_what_is_not_built(config)
+    if problems := check_trait_names(config):
+        raise ConfigError(problems)
+    run_stage("prepare", config, run_dir, _prepare, force=force)
+
+
+def _prepare(config: RunConfig, run_dir: RunDir) -> None:
+    inputs = inspect_inputs(config, "train")
+    edges_tev = EvaluationSettings.from_config(config).energy_edges_tev
+    manifest = prepare_data(config, inputs, edges_tev)
+    model = build_model(config, manifest.input_shape)
+
+    write_manifest(manifest, run_dir)
+    if config.model.type == "custom":
+        shutil.copyfile(config.model.file, run_dir.custom_model)
+    model.save(run_dir.untrained_model)
+    write_text_atomically(run_dir.model_summary, summarise(model))
+    _tell(config, manifest, model.count_params())
+
+
+def _tell(config: RunConfig, manifest: Manifest, n_parameters: int) -> None:
+    for name, counts in manifest.counts.sets.items():
+        by_class = ", ".join(
+            f"{n} {getattr(config.data.classes, label)}" for label, n in counts.items()
+        )
+        log.info("prepare: %s set: %s", name, by_class)
+    shape = " x ".join(str(size) for size in manifest.input_shape)
+    log.info("prepare: %s, %d parameters, input %s", config.model.type, n_parameters, shape)
+
+
+def _refuse_what_is_not_built(config: RunConfig) -> None:
+    if config.pruning is not None:
+        raise UserError(
+            f"{config.locate('pruning')}: pruning: not available in this version; "
+            "remove the section, or write pruning: null"
+        )

@@ -1,0 +1,153 @@
+"""``run.json``: state and attempts of each stage, and what each was made of."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.data.files import files_of
+from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.provenance import git_state, machine, package_versions, slurm_job, timestamp
+from cherenkov_mlops.run_dir import RunDir, write_json_atomically
+
+SCHEMA_VERSION = 1
+
+# The stage that a change of a key makes stale; the longest prefix counts.
+OWNERS = {
+    "run.seed": "prepare",
+    "task": "prepare",
+    "data": "prepare",
+    "data.test": "test",
+    "data.classes": "test",
+    "model": "prepare",
+    "ctlearn": "prepare",
+    "pruning": "prepare",
+    "train": "train",
+    "train.validation_split": "prepare",
+    "train.split_by": "prepare",
+    "sampling": "train",
+    "test": "test",
+    "report": "report",
+}
+UPSTREAM = {"train": "prepare", "test": "train", "report": "test"}
+INPUTS = {"prepare": "train", "test": "test"}
+
+
+class RunRecord:
+    """The content of ``run.json``; every change is written at once, atomically.
+
+    Parameters
+    ----------
+    run_dir : RunDir
+        The run.
+    content : dict
+        Parsed JSON.
+    """
+
+    def __init__(self, run_dir: RunDir, content: dict[str, Any]):
+        self.run_dir = run_dir
+        self.content = content
+
+    @classmethod
+    def read(cls, run_dir: RunDir) -> "RunRecord":
+        """The record of the run, empty if there is none yet.
+
+        Raises
+        ------
+        DataError
+            The file is not valid JSON.
+        """
+        if not run_dir.record.exists():
+            return cls(run_dir, {"schema_version": SCHEMA_VERSION, "stages": {}})
+        try:
+            return cls(run_dir, json.loads(run_dir.record.read_text(encoding="utf-8")))
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{run_dir.record}: expected JSON, got {error}; remove it to start the run anew"
+            ) from error
+
+    def state(self, stage: str) -> str | None:
+        """``complete``, ``failed``, ``interrupted``, ``running``; None if never run."""
+        return self.content["stages"].get(stage, {}).get("state")
+
+    def fingerprint(self, stage: str) -> dict[str, Any] | None:
+        """Settings and inputs that the stage was completed with."""
+        return self.content["stages"].get(stage, {}).get("made_of")
+
+    def start(self, stage: str, config: RunConfig) -> int:
+        """Number of the attempt that begins now, 1 for the first."""
+        self.content.setdefault("id", uuid.uuid4().hex)
+        self.content.update(name=config.run.name, task=config.task, seed=config.run.seed)
+        entry = self.content["stages"].setdefault(stage, {"attempts": []})
+        entry["state"] = "running"
+        entry["attempts"].append(
+            {
+                "started": timestamp(),
+                "machine": machine(),
+                "slurm": slurm_job(),
+                "versions": package_versions(),
+                "git": git_state(Path(__file__).parent),
+            }
+        )
+        self.write()
+        return len(entry["attempts"])
+
+    def end(
+        self,
+        stage: str,
+        state: str,
+        *,
+        made_of: dict[str, Any] | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """Record how the running attempt ended."""
+        entry = self.content["stages"][stage]
+        entry["state"] = state
+        if made_of is not None:
+            entry["made_of"] = made_of
+        attempt = entry["attempts"][-1] | {"ended": timestamp(), "state": state}
+        if error is not None:
+            attempt["error"] = f"{type(error).__name__}: {error}"
+        entry["attempts"][-1] = attempt
+        self.write()
+
+    def write(self) -> None:
+        """Write ``run.json``."""
+        write_json_atomically(self.run_dir.record, self.content)
+
+
+def fingerprint(
+    stage: str, config: RunConfig, run_dir: RunDir, record: RunRecord
+) -> dict[str, Any]:
+    """Settings and inputs that decide the result of the stage, by dotted key.
+
+    Input files count by size and time of change, the stage before by when it was completed.
+    """
+    settings = _flatten(config.dump())
+    made_of = {key: value for key, value in settings.items() if _owner(key) == stage}
+    if stage in INPUTS:
+        for files in files_of(config, INPUTS[stage]).values():
+            for file in files:
+                status = file.stat()
+                made_of[f"file {file}"] = [status.st_size, status.st_mtime_ns]
+    if stage in UPSTREAM:
+        before = record.content["stages"].get(UPSTREAM[stage], {}).get("attempts", [{}])
+        made_of[f"stage {UPSTREAM[stage]}"] = before[-1].get("ended")
+    return json.loads(json.dumps(made_of))
+
+
+def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in content.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{name}."))
+        else:
+            flat[name] = value
+    return flat
+
+
+def _owner(key: str) -> str | None:
+    prefixes = [name for name in OWNERS if key == name or key.startswith(f"{name}.")]
+    return OWNERS[max(prefixes, key=len)] if prefixes else None

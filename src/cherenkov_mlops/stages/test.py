@@ -1,0 +1,51 @@
+"""``test``: predict the test files, evaluate the predictions."""
+
+import json
+import logging
+import time
+
+from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.data.inputs import inspect_inputs, warn_of_overlap
+from cherenkov_mlops.data.manifest import read_manifest
+from cherenkov_mlops.engine.cost import model_facts
+from cherenkov_mlops.engine.model_builder import load_model_file
+from cherenkov_mlops.engine.prediction import predict_inputs
+from cherenkov_mlops.engine.training import load_custom_code
+from cherenkov_mlops.results import write_results
+from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.stages.evaluation import evaluate_run, read_predictions
+from cherenkov_mlops.stages.lifecycle import run_stage
+
+log = logging.getLogger(__name__)
+
+
+def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
+    """Write ``test/*.dl2.h5`` and ``metrics.json``.
+
+    Raises
+    ------
+    UserError
+        ``train`` is not complete, or the test was done with other settings.
+    DataError
+        A test file cannot be used, or no event passes the cuts.
+    """
+    run_stage("test", config, run_dir, _test, force=force)
+
+
+def _test(config: RunConfig, run_dir: RunDir) -> None:
+    started = time.perf_counter()
+    manifest = read_manifest(run_dir)
+    testing = inspect_inputs(config, "test", manifest.inputs.telescopes)
+    overlap = warn_of_overlap(manifest.inputs, testing)
+    load_custom_code(config, run_dir)
+    timing = predict_inputs(config, testing, run_dir)
+
+    facts = json.loads(run_dir.training_record.read_text(encoding="utf-8"))
+    facts |= model_facts(load_model_file(run_dir.trained_model)) | timing
+    facts["testing_time_s"] = time.perf_counter() - started
+
+    events, n_invalid = read_predictions(config, testing, run_dir)
+    results = evaluate_run(config, run_dir, events, facts)
+    results.data |= {"n_invalid": n_invalid, "overlap": overlap}
+    write_results(results, run_dir.metrics)
+    log.info("test: %d events, %s", len(events), run_dir.metrics)

@@ -1,0 +1,132 @@
+"""Events and results of known quality, for tests that need no network and no file."""
+
+import hashlib
+
+import numpy as np
+
+from cherenkov_mlops.figures import figure_data
+from cherenkov_mlops.metrics import EvaluationSettings, evaluate_metrics
+from cherenkov_mlops.results import Results
+
+TASKS = ("type", "energy", "cameradirection", "skydirection")
+SETTINGS = EvaluationSettings(n_bootstrap=40)
+KIND_TASKS = {"type": "type", "energy": "energy", "direction": "skydirection"}
+
+
+def make_events(
+    n_events: int = 600, noise: float = 1.0, seed: int = 1, network: int = 0
+) -> dict[str, np.ndarray]:
+    """Event table for all tasks; ``noise`` scales the errors, ``network`` seeds them."""
+    sky, net = np.random.default_rng(seed), np.random.default_rng([seed, network, 7])
+    signal = sky.random(n_events) < 0.5
+    energy = 10 ** sky.uniform(-1, 2, n_events)
+    true_alt, true_az = sky.normal(70, 1, n_events), sky.normal(0, 3, n_events) % 360
+    logit = np.where(signal, 2.0, -2.0) / noise + net.normal(0, 1.5, n_events)
+    error = noise * (0.03 + 0.1 * net.normal(size=n_events))
+    return {
+        "obs_id": np.arange(n_events) // 100,
+        "event_id": np.arange(n_events) % 100,
+        "signal": signal,
+        "gh_score": 1 / (1 + np.exp(-logit)),
+        "true_energy": energy,
+        "reco_energy": energy * np.exp(error),
+        "true_alt": true_alt,
+        "true_az": true_az,
+        "reco_alt": true_alt + noise * 0.1 * net.normal(size=n_events),
+        "reco_az": (true_az + noise * 0.2 * net.normal(size=n_events)) % 360,
+        "pointing_alt": np.full(n_events, 70.0),
+        "pointing_az": np.zeros(n_events),
+    }
+
+
+def make_results(
+    task: str = "type",
+    name: str = "study",
+    noise: float = 1.0,
+    n_events: int = 600,
+    network: int = 0,
+    settings: EvaluationSettings = SETTINGS,
+) -> Results:
+    """Results of a run with errors of this size, as the test stage would write them."""
+    events = make_events(n_events, noise, network=network)
+    metrics, replicates = evaluate_metrics(events, task, settings)
+    background = 900 if task == "type" else 0
+    return Results(
+        run={
+            "name": name,
+            "task": task,
+            "mode": "stereo" if task == "skydirection" else "mono",
+            "created": "2026-01-02T03:04:05+00:00",
+            "title": None,
+            "seed": 0,
+            "classes": {"signal": "gamma", "background": "proton"},
+        },
+        config={
+            "run": {"name": name, "seed": 0},
+            "train": {"n_epochs": 8, "optimizer": {"name": "Adam", "base_learning_rate": noise}},
+            "model": {"type": "ResNet", "head_layers": {task: [64, 1]}},
+        },
+        config_changes={"train.n_epochs": [10, 8], "model.head_layers": [None, {"a": [64, 1]}]},
+        data={
+            "train": {"signal": 1000, "background": background},
+            "validation": {"signal": 100, "background": background // 10},
+            "test": {"signal": n_events // 2, "background": n_events // 2},
+            "cuts": [
+                {"cut": "all", "signal": 1500, "background": 1300},
+                {"cut": "> 50 phe", "signal": 1100, "background": 990},
+            ],
+            "test_digest": hashlib.sha256(b"test files").hexdigest(),
+            "n_invalid": 12,
+            "files": {},
+        },
+        evaluation=settings.dump(),
+        facts={
+            "scheduled_epochs": 8,
+            "effective_epochs": 8,
+            "batch_size": 64,
+            "n_training_events": 1900,
+            "n_testing_events": n_events,
+            "n_layers": 31,
+            "n_parameters": 1_234_567,
+            "n_trainable_parameters": 1_230_000,
+            "n_nonzero_parameters": 1_234_000,
+            "sparsity": 0.0,
+            "gflops": 0.512,
+            "mmacs": 256.1,
+            "model_size_mb": 4.94,
+            "model_size_zipped_mb": 4.51,
+            "training_time_s": 73.4 * noise,
+            "testing_time_s": 4.2,
+            "reading_time_ms": 0.61,
+            "network_time_ms": None,
+        },
+        metrics=metrics,
+        replicates=replicates,
+        figures=figure_data(events, task, settings),
+        training=make_training(noise),
+        model={"name": "ResNet", "summary": "Layer   Parameters\nconv <1>     1,234,567"},
+        provenance={
+            "versions": {"python": "3.12.1", "keras": "3.11"},
+            "host": "node-7",
+            "git": "0123abc",
+        },
+    )
+
+
+def make_training(noise: float = 1.0, n_epochs: int = 8) -> dict:
+    """Section ``training`` with a resumed training whose validation loss rises at the end."""
+    epoch = np.arange(1, n_epochs + 1)
+    loss = noise * np.exp(-epoch / 3) + 0.2
+    val_loss = loss + 0.02 * (epoch - 4) ** 2 / 4 + 0.03
+    return {
+        "history": {
+            "epoch": epoch.tolist(),
+            "loss": loss.tolist(),
+            "val_loss": val_loss.tolist(),
+            "learning_rate": (1e-4 / 2 ** (epoch // 4)).tolist(),
+            "accuracy": (1 - 0.4 * loss).tolist(),
+            "val_accuracy": (1 - 0.4 * val_loss).tolist(),
+        },
+        "best_epoch": int(epoch[np.argmin(val_loss)]),
+        "attempts": [1, 5],
+    }
