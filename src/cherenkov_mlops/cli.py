@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cherenkov_mlops import __version__
-from cherenkov_mlops.cli_config import Config, Overrides, Overwrite, config_app, init
-from cherenkov_mlops.console import Session
+from cherenkov_mlops.cli_config import Config, Overrides, Overwrite, config_app, init, open_session
 from cherenkov_mlops.run_dir import RunDir
 
 if TYPE_CHECKING:
     from cherenkov_mlops.config.schema import RunConfig
+    from cherenkov_mlops.console import Session
 
 STAGES = {
     "prepare": ["prepare"],
@@ -95,7 +95,7 @@ def run(
 
 
 def _run_stage(stage: str, path: Path, overrides: list[str], dry_run: bool, force: bool) -> None:
-    with Session(stage) as session:
+    with open_session(stage) as session:
         config, run_dir = import_module("cherenkov_mlops.config.load").open_run(path, overrides)
         if dry_run:
             _show_plan(session, config, run_dir, STAGES[stage])
@@ -104,7 +104,7 @@ def _run_stage(stage: str, path: Path, overrides: list[str], dry_run: bool, forc
         import_module(f"cherenkov_mlops.stages.{stage}").run(config, run_dir, force=force)
 
 
-def _show_plan(session: Session, config: "RunConfig", run_dir: RunDir, stages: list[str]) -> None:
+def _show_plan(session: "Session", config: "RunConfig", run_dir: RunDir, stages: list[str]) -> None:
     from cherenkov_mlops.config.text import to_yaml
     from cherenkov_mlops.stages.lifecycle import describe_plan
 
@@ -127,7 +127,7 @@ def compare(
     ] = False,
 ) -> None:
     """Put several tested runs side by side."""
-    with Session("compare"):
+    with open_session("compare"):
         stage = import_module("cherenkov_mlops.stages.compare")
         stage.run(runs, output, baseline=baseline, allow_different_data=allow_different_data)
 
@@ -140,8 +140,11 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated showers.")] = 1,
     force: Force = False,
 ) -> None:
-    """Run the whole chain on simulated showers; takes minutes, needs no data and no GPU."""
-    with Session("demo"):
+    """Run everything on simulated showers, in minutes.
+
+    Needs neither data nor a GPU.
+    """
+    with open_session("demo"):
         import_module("cherenkov_mlops.stages.demo").run(folder, seed=seed, force=force)
 
 
@@ -179,7 +182,10 @@ def simulate(
     ] = False,
     force: Overwrite = False,
 ) -> None:
-    """Simulate showers seen by the SST-1M pair, or by another array, into a DL1 file."""
+    """Simulate showers into a DL1 file.
+
+    The array is the SST-1M pair, or the one of --subarray.
+    """
     options = dict(locals())
-    with Session("simulate"):
+    with open_session("simulate"):
         import_module("cherenkov_mlops.stages.simulate").run(**options)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cherenkov_mlops.console import Session
 from cherenkov_mlops.errors import ConfigError, DataError, UserError
 from cherenkov_mlops.run_dir import write_text_atomically
 
 if TYPE_CHECKING:
     from cherenkov_mlops.config.schema import RunConfig
+    from cherenkov_mlops.console import Session
 
 config_app = typer.Typer(
     help="Check, show and convert configurations.", no_args_is_help=True, rich_markup_mode=None
@@ -35,6 +35,11 @@ Overwrite = Annotated[bool, typer.Option("--force", help="Replace an existing fi
 Output = Annotated[Path | None, typer.Option("--output", help="File to write, else the terminal.")]
 
 
+def open_session(command: str) -> "Session":
+    """Terminal, log file and exit codes of one command; imported late, for the help is quick."""
+    return import_module("cherenkov_mlops.console").Session(command)
+
+
 def init(
     output: Annotated[Path, typer.Option(help="YAML file to write.")] = Path("study.yaml"),
     task: Annotated[
@@ -44,7 +49,7 @@ def init(
     force: Overwrite = False,
 ) -> None:
     """Write a commented configuration to start from."""
-    with Session("init") as session:
+    with open_session("init") as session:
         template = import_module("cherenkov_mlops.config.template")
         text = template.make_template(task, telescope, output.stem)
         _write_or_show(session, text, output, force)
@@ -52,8 +57,11 @@ def init(
 
 @config_app.command()
 def check(config: Config, overrides: Overrides) -> None:
-    """Find all mistakes of a configuration, also names of CTLearn options and missing files."""
-    with Session("config-check") as session:
+    """Find all mistakes of a configuration.
+
+    Names of CTLearn's options and missing files are among them.
+    """
+    with open_session("config-check") as session:
         loaded = _load(config, overrides)
         problems = _find_missing_files(loaded)
         if loaded.ctlearn:
@@ -86,8 +94,11 @@ def _find_missing_files(config: "RunConfig") -> list[str]:
 
 @config_app.command()
 def show(config: Config, overrides: Overrides) -> None:
-    """Print a configuration with all defaults, `extends` and overrides filled in."""
-    with Session("config-show") as session:
+    """Print a configuration with all defaults.
+
+    What it extends and the overrides are filled in.
+    """
+    with open_session("config-show") as session:
         loaded = _load(config, overrides)
         session.show(import_module("cherenkov_mlops.config.text").to_yaml(loaded.dump()))
 
@@ -99,7 +110,7 @@ def schema(
     force: Overwrite = False,
 ) -> None:
     """Print all options as JSON Schema for editors, or as a page."""
-    with Session("config-schema") as session:
+    with open_session("config-schema") as session:
         document = import_module("cherenkov_mlops.config.document")
         text = document.make_markdown() if markdown else document.make_json_schema()
         _write_or_show(session, text, output, force)
@@ -114,14 +125,14 @@ def convert(
     force: Overwrite = False,
 ) -> None:
     """Rewrite a configuration of the pipeline's predecessor."""
-    with Session("config-convert") as session:
+    with open_session("config-convert") as session:
         text, warnings = import_module("cherenkov_mlops.config.convert").convert_file(old)
         _write_or_show(session, text, output, force)
         for warning in warnings:
             session.warn(warning)
 
 
-def _write_or_show(session: Session, text: str, output: Path | None, force: bool) -> None:
+def _write_or_show(session: "Session", text: str, output: Path | None, force: bool) -> None:
     if output is None:
         session.show(text)
         return

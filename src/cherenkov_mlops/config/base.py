@@ -9,9 +9,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 @dataclass(frozen=True)
 class Expected:
-    """What a value must be, in words, where its type alone does not say it."""
+    """What a value must be, in words, where its type alone does not say it.
+
+    Parameters
+    ----------
+    words : str
+        Such as ``a path``.
+    is_path : bool
+        Whether it names files, so that it resolves against the folder of its YAML file.
+    """
 
     words: str
+    is_path: bool = False
 
 
 class Section(BaseModel):
@@ -41,7 +50,7 @@ FileList = Annotated[
     list[str],
     BeforeValidator(_as_list),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-    Expected("a path, folder or pattern, or a list of them"),
+    Expected("a path, folder or pattern, or a list of them", is_path=True),
 ]
 """Paths, folders or glob patterns; a single one may stand without a list."""
 
@@ -49,7 +58,7 @@ FilePath = Annotated[
     Path,
     BeforeValidator(_as_path),
     WithJsonSchema({"type": "string"}),
-    Expected("a path"),
+    Expected("a path", is_path=True),
 ]
 """One path."""
 

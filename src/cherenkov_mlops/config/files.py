@@ -5,19 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cherenkov_mlops.config.words import show
+from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.config.words import find_paths, show
 from cherenkov_mlops.config.yaml_text import Document, Key, Place, Problem, read_yaml
-
-_PATHS: tuple[Key, ...] = (
-    ("run", "dir"),
-    ("data", "train", "signal"),
-    ("data", "train", "background"),
-    ("data", "test", "signal"),
-    ("data", "test", "background"),
-    ("model", "file"),
-    ("model", "load_model_from"),
-    ("slurm", "image"),
-)
 
 
 def read_files(path: Path, above: tuple[Path, ...] = ()) -> Document:
@@ -97,7 +87,7 @@ def expand(path: str) -> str:
 
 def resolve_paths(document: Document) -> None:
     """Make every path of a document absolute, against the folder of the file that holds it."""
-    for key in _PATHS:
+    for key in find_paths(RunConfig):
         section = value_at(document.values, key[:-1])
         if isinstance(section, dict) and key[-1] in section:
             section[key[-1]] = _resolve(document, key, section[key[-1]])

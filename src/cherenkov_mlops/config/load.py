@@ -72,10 +72,11 @@ def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, RunD
 
 
 def _give_run_folder(document: Document) -> None:
-    """Write the default of ``run.dir`` into the document, as it is a path of that file too."""
+    """Write the default of ``run.dir`` into the document: a path of the uppermost file."""
     run = document.values.get("run")
-    if isinstance(run, dict):
-        run.setdefault("dir", str(default_at(RunConfig, ("run", "dir"))))
+    if isinstance(run, dict) and "dir" not in run:
+        run["dir"] = str(default_at(RunConfig, ("run", "dir")))
+        document.places["run", "dir"] = document.places[()]
 
 
 def _validate(document: Document) -> RunConfig | None:
@@ -87,9 +88,12 @@ def _validate(document: Document) -> RunConfig | None:
         wrong = list(explain_errors(error, RunConfig))
     ask = _make_ask(document.values, [key for key, _ in wrong])
     together = [(split_key(key), message) for key, message in check_together(ask)]
+    # A value that could not even be read is null by now: one line about it is enough.
+    told = {problem.key for problem in document.problems}
     document.problems.extend(
         Problem(place_of(document, key), dotted(key), message)
         for key, message in [*wrong, *together]
+        if dotted(key) not in told
     )
     return config
 

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from cherenkov_mlops.config.model_section import BROKEN_OPTIONS
-from cherenkov_mlops.config.words import Kind, fields_of, kind_at, kind_of_field, show
+from cherenkov_mlops.config.words import Kind, fields_of, kind_at, kind_of, kind_of_field, show
 from cherenkov_mlops.config.yaml_text import Key
 from cherenkov_mlops.registry import did_you_mean
 
+# Pydantic's mark for a mistake in a key instead of in its value.
+_KEY_ITSELF = "[key]"
 _WORDS_FOR_BOOL = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
@@ -17,20 +20,27 @@ def explain_errors(error: ValidationError, schema: type[BaseModel]) -> Iterator[
     """(key, message) of each mistake; a key's alternatives are reported once."""
     seen: set[Key] = set()
     for details in error.errors(include_url=False):
-        key = tuple(part for part in details["loc"] if part != "[key]")
+        *above, last = details["loc"]
+        key = tuple(above) if last == _KEY_ITSELF else details["loc"]
         if key not in seen:
             seen.add(key)
-            yield key, _explain(key, details["type"], details.get("input"), schema)
+            yield key, _explain(details, schema)
 
 
-def _explain(key: Key, kind: str, value: Any, schema: type[BaseModel]) -> str:
-    if kind == "extra_forbidden":
+def _explain(details: ErrorDetails, schema: type[BaseModel]) -> str:
+    key, value = details["loc"], details["input"]
+    if details["type"] == "extra_forbidden":
         return _explain_unknown(key, schema)
-    expected = kind_at(schema, key)
-    words = expected.describe() if expected else "another value"
-    if kind == "missing":
-        return f"missing; expected {words}"
-    return f"expected {words}, got {show(value)}{_advise(value, expected)}"
+    expected = _expected_at(key, schema)
+    if details["type"] == "missing":
+        return f"missing; expected {expected.describe()}"
+    return f"expected {expected.describe()}, got {show(value)}{_advise(value, expected)}"
+
+
+def _expected_at(key: Key, schema: type[BaseModel]) -> Kind:
+    if key[-1:] == (_KEY_ITSELF,):
+        return kind_of(kind_at(schema, key[:-2]).names)
+    return kind_at(schema, key)
 
 
 def _explain_unknown(key: Key, schema: type[BaseModel]) -> str:
@@ -54,10 +64,8 @@ def _find_option(name: str, schema: type[BaseModel], above: str = "") -> Iterato
             yield from _find_option(name, section, f"{above}{key}.")
 
 
-def _advise(value: Any, expected: Kind | None) -> str:
+def _advise(value: Any, expected: Kind) -> str:
     """What to write instead, where that can be guessed."""
-    if expected is None:
-        return ""
     if isinstance(value, str):
         return _advise_on_text(value, expected)
     if isinstance(value, bool) or not isinstance(value, int | float):

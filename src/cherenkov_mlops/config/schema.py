@@ -10,6 +10,7 @@ from cherenkov_mlops.config.data_section import DataSection
 from cherenkov_mlops.config.model_section import ModelSection
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.config.train_section import PruningSection, SamplingSection, TrainSection
+from cherenkov_mlops.config.yaml_text import dotted, split_key
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
 
 
@@ -114,10 +115,10 @@ class RunConfig(Section):
 
     def locate(self, key: str) -> str:
         """Place of the dotted ``key`` as ``file:line:column``, or of the nearest key above it."""
-        parts = key.split(".")
-        while parts and ".".join(parts) not in self._places:
-            parts.pop()
-        return self._places.get(".".join(parts), "")
+        parts = split_key(key)
+        while parts and dotted(parts) not in self._places:
+            parts = parts[:-1]
+        return self._places.get(dotted(parts), "")
 
     def write_to(self, run_dir: RunDir) -> None:
         """Store the configuration in the run folder: as given, and resolved."""

@@ -1,5 +1,6 @@
 """What an option expects, in words: the same ones in messages, templates and documentation."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -28,12 +29,15 @@ class Kind:
         Limits by name: ``ge``, ``gt``, ``le``, ``lt``.
     words : str
         What is expected, where the schema says it in words.
+    is_path : bool
+        Whether it names files.
     """
 
     options: tuple[Any, ...]
     nullable: bool = False
     bounds: dict[str, float] = field(default_factory=dict)
     words: str = ""
+    is_path: bool = False
 
     @property
     def section(self) -> type[BaseModel] | None:
@@ -51,6 +55,12 @@ class Kind:
         """Type of the items of a list or of the values of a section with free keys, else None."""
         found = [o for o in self.options if get_origin(o) in (list, dict)]
         return get_args(found[0])[-1] if found else None
+
+    @property
+    def names(self) -> Any:
+        """Type of the keys of a section with free keys, else None."""
+        found = [o for o in self.options if get_origin(o) is dict]
+        return get_args(found[0])[0] if found else None
 
     @property
     def item_section(self) -> type[BaseModel] | None:
@@ -87,9 +97,9 @@ def kind_of(annotation: Any) -> Kind:
 def _with_metadata(kind: Kind, metadata: list[Any]) -> Kind:
     pieces = [piece for item in metadata for piece in (item, *getattr(item, "metadata", ()))]
     bounds = {name: getattr(p, name) for p in pieces for name in _BOUNDS if hasattr(p, name)}
-    words = [item.words for item in metadata if isinstance(item, Expected)]
-    chosen = words[-1] if words else kind.words
-    return Kind(kind.options, kind.nullable, kind.bounds | bounds, chosen)
+    expected = [item for item in metadata if isinstance(item, Expected)]
+    told = expected[-1] if expected else Expected(kind.words, kind.is_path)
+    return Kind(kind.options, kind.nullable, kind.bounds | bounds, told.words, told.is_path)
 
 
 def _united(kinds: list[Kind]) -> Kind:
@@ -98,7 +108,8 @@ def _united(kinds: list[Kind]) -> Kind:
         bounds |= kind.bounds
     options = tuple(option for kind in kinds for option in kind.options)
     words = " or ".join(kind.words for kind in kinds if kind.words)
-    return Kind(options, any(kind.nullable for kind in kinds), bounds, words)
+    nullable, is_path = (any(getattr(k, n) for k in kinds) for n in ("nullable", "is_path"))
+    return Kind(options, nullable, bounds, words, is_path)
 
 
 def _enumerate(words: tuple[str, ...]) -> str:
@@ -143,6 +154,16 @@ def kind_at(section: type[BaseModel], key: Key) -> Kind | None:
         else:
             return None
     return kind
+
+
+def find_paths(section: type[BaseModel], above: Key = ()) -> Iterator[Key]:
+    """Keys of all options that name files, in the sections below one."""
+    for name, info in fields_of(section).items():
+        kind, key = kind_of_field(info), (*above, name)
+        if kind.is_path:
+            yield key
+        elif kind.section:
+            yield from find_paths(kind.section, key)
 
 
 def show(value: Any) -> str:

@@ -53,7 +53,8 @@ class Problem:
     def __str__(self) -> str:
         # An override already names its key.
         named = not self.key or self.place.source == f"-o {self.key}"
-        return ": ".join([str(self.place), *([] if named else [self.key]), self.message])
+        text = ": ".join([str(self.place), *([] if named else [self.key]), self.message])
+        return " ".join(text.splitlines())
 
 
 @dataclass

@@ -6,6 +6,8 @@ import numpy as np
 from astropy.table import Table
 from dl1_data_handler.reader import TableQualityQuery
 
+ALL_IMAGES = "images in the files"
+
 
 class CutCounts:
     """Images by label and cut, in the order of the cuts.
@@ -22,28 +24,29 @@ class CutCounts:
             TableQualityQuery(quality_criteria=list(criteria[: number + 1]))
             for number in range(len(criteria))
         ]
-        self.names = ["images in the files", *(name for name, _ in criteria)]
+        self._criteria = [name for name, _ in criteria]
+        self._later: list[str] = []
         self._counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
 
     def add(self, label: str, images: Table) -> np.ndarray:
         """Mask of the images that pass all cuts; they are counted under ``label``."""
         counts = self._counts[label]
-        counts[self.names[0]] += len(images)
+        counts[ALL_IMAGES] += len(images)
         mask = np.ones(len(images), dtype=bool)
-        for name, query in zip(self.names[1:], self._queries, strict=True):
+        for name, query in zip(self._criteria, self._queries, strict=True):
             mask = np.asarray(query.get_table_mask(images))
             counts[name] += int(mask.sum())
         return mask
 
     def add_later(self, label: str, name: str, n_images: int) -> None:
         """Count what a cut on something else than image parameters leaves."""
-        if name not in self.names:
-            self.names.append(name)
+        if name not in self._later:
+            self._later.append(name)
         self._counts[label][name] += n_images
 
     def as_rows(self, labels: list[str]) -> list[dict[str, str | int]]:
         """One row a cut: ``cut`` and the images left, by label."""
         return [
             {"cut": name, **{label: self._counts[label][name] for label in labels}}
-            for name in self.names
+            for name in [ALL_IMAGES, *self._criteria, *self._later]
         ]

@@ -156,30 +156,32 @@ def check_model(model: keras.Model, config: RunConfig, input_shape: tuple[int, .
             f"{where}: expected input {tuple(input_shape)} (height, width, channels of the images),"
             f" got {tuple(model.input_shape[1:])}"
         )
-    expected, got = _expected_output(config.task), _described_output(model.output_shape)
+    images = np.random.default_rng(0).normal(size=(2, *input_shape)).astype(np.float32)
+    output = model(images, training=False)
+    expected, got = _expected_output(config.task), _described_output(output)
     if got != expected:
         raise UserError(
             f"{where}: task '{config.task}' expects the output {expected}, got {got}; "
             "change the head (model.head_layers, model.overwrite_head: true) or the task"
         )
-    _check_forward_pass(model, config.task, where, input_shape)
+    values = np.asarray(output if config.task == "type" else output[config.task])
+    _check_values(values, config.task, where)
 
 
 def _expected_output(task: str) -> str:
-    shape = (None, TASKS[task].n_outputs)
-    return f"{shape}" if task == "type" else f"{{'{task}': {shape}}}"
+    n_outputs = TASKS[task].n_outputs
+    return f"(n, {n_outputs})" if task == "type" else f"{{'{task}': (n, {n_outputs})}}"
 
 
-def _described_output(shape: object) -> str:
-    if isinstance(shape, dict):
-        return "{" + ", ".join(f"'{name}': {tuple(shape[name])}" for name in shape) + "}"
-    return f"{tuple(shape)}"
+def _described_output(output: object) -> str:
+    if isinstance(output, dict):
+        return "{" + ", ".join(f"'{k}': {_described_output(v)}" for k, v in output.items()) + "}"
+    if isinstance(output, (list, tuple)):
+        return f"a list of {len(output)} outputs"
+    return "(" + ", ".join(["n", *(str(size) for size in output.shape[1:])]) + ")"
 
 
-def _check_forward_pass(model: keras.Model, task: str, where: str, shape: tuple[int, ...]) -> None:
-    images = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
-    output = model(images, training=False)
-    values = np.asarray(output if task == "type" else output[task])
+def _check_values(values: np.ndarray, task: str, where: str) -> None:
     if not np.isfinite(values).all():
         raise UserError(f"{where}: expected finite values from a forward pass, got {values}")
     if task == "type" and not np.allclose(values.sum(axis=1), 1, atol=1e-4):

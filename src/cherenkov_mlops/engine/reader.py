@@ -19,6 +19,7 @@ EVENT_KEYS = ["obs_id", "event_id"]
 TELESCOPE_KEYS = [*EVENT_KEYS, "tel_id"]
 PARAMETERS = "/dl1/event/telescope/parameters"
 IMAGES = "/dl1/event/telescope/images"
+KEEP_IN_MEMORY_BYTES = 500_000_000
 
 
 class NoEventsError(DataError):
@@ -40,6 +41,11 @@ class CuredImageReader(DLImageReader):
     DataError
         A pixel value is NaN or infinite (when a batch is read).
     """
+
+    def __init__(self, *args, **kwargs):
+        self._kept: dict[tuple[Path, int], np.ndarray] = {}
+        self._bytes_left = KEEP_IN_MEMORY_BYTES
+        super().__init__(*args, **kwargs)
 
     @property
     def first_file(self) -> Path:
@@ -222,9 +228,7 @@ class CuredImageReader(DLImageReader):
     def _read_rows(self, name: Path, tel_id: int, rows: np.ndarray) -> np.ndarray:
         node = _telescope_node(IMAGES, tel_id)
         table = self.files[name].get_node(node)
-        # In the order of the file: each compressed chunk is opened once.
-        order = np.argsort(rows, kind="stable")
-        stored = table.read_coordinates(rows[order])[np.argsort(order)]
+        stored = self._stored_rows(table, (name, tel_id), rows)
         image = decode_column(table, "image", stored["image"])
         peak_time = decode_column(table, "peak_time", stored["peak_time"])
         channels = [
@@ -240,6 +244,20 @@ class CuredImageReader(DLImageReader):
                 "make the DL1 file again or cut these events"
             )
         return values
+
+    def _stored_rows(
+        self, table: tables.Table, key: tuple[Path, int], rows: np.ndarray
+    ) -> np.ndarray:
+        """Rows of an image table as they are in the file; small tables are read once and kept."""
+        if key not in self._kept:
+            n_bytes = len(table) * table.rowsize
+            if n_bytes > self._bytes_left:
+                # In the order of the file: each compressed chunk is opened once.
+                order = np.argsort(rows, kind="stable")
+                return table.read_coordinates(rows[order])[np.argsort(order)]
+            self._bytes_left -= n_bytes
+            self._kept[key] = table.read()
+        return self._kept[key][rows]
 
     def _transform_to_cam_coord_offsets(self, table: Table) -> Table:
         """Upstream's columns; a table without rows gets them too (upstream: IndexError)."""

@@ -60,9 +60,8 @@ def migration_matrix(ax: Axes, *, edges, counts, label, style):
     first, last = (filled[0], filled[-1]) if filled.size else (0, len(edges) - 2)
     edges, counts = edges[first : last + 2], counts[first : last + 1, first : last + 1]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    mesh = ax.pcolormesh(
-        edges, edges, np.ma.masked_equal(shares.T, 0), cmap=SHARES, vmin=0, rasterized=True
-    )
+    shares = np.ma.masked_equal(shares.T, 0)
+    mesh = ax.pcolormesh(edges, edges, shares, cmap=SHARES, vmin=0, vmax=1, rasterized=True)
     ax.plot(edges[[0, -1]], edges[[0, -1]], color=style["color"], linestyle="--", linewidth=1.2)
     bar = ax.figure.colorbar(mesh, ax=ax, label="Share of the true-energy bin")
     bar.outline.set_visible(False)

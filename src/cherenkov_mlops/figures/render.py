@@ -14,6 +14,9 @@ from cherenkov_mlops.figures.style import RC_PARAMS, run_style
 
 _SINGLE_INCHES = (5.6, 4.1)
 _PANEL_INCHES = (3.7, 3.4)
+#: With more labels the legend stands below the Axes, where it hides nothing.
+_MAX_INSIDE_LABELS = 5
+_LEGEND_ROW_INCHES = 0.21
 #: Ratio of the ends of a logarithmic axis beyond which only powers of ten get a label.
 _MANY_DECADES = 300
 
@@ -43,7 +46,8 @@ def render_figure(
             if not entry.overlay and len(runs) > 1:
                 panel.set_title(label)
         for panel in panels:
-            _set_up_axes(panel, entry)
+            # A legend that names the only run would say what the page says already.
+            _set_up_axes(panel, entry, only_label=runs[0][0] if len(runs) == 1 else None)
     return page
 
 
@@ -56,10 +60,15 @@ def _make_panels(entry: FigureEntry, n_runs: int) -> tuple[Figure, list[Axes]]:
     n_rows = -(-n_runs // n_columns)
     page = Figure(figsize=(_PANEL_INCHES[0] * n_columns, _PANEL_INCHES[1] * n_rows))
     page.set_layout_engine("constrained")
-    return page, [page.add_subplot(n_rows, n_columns, index + 1) for index in range(n_runs)]
+    panels: list[Axes] = []
+    for index in range(n_runs):
+        # The same limits in all panels, or the eye compares what is not alike.
+        shared = {"sharex": panels[0], "sharey": panels[0]} if panels else {}
+        panels.append(page.add_subplot(n_rows, n_columns, index + 1, **shared))
+    return page, panels
 
 
-def _set_up_axes(ax: Axes, entry: FigureEntry) -> None:
+def _set_up_axes(ax: Axes, entry: FigureEntry, only_label: str | None) -> None:
     # Only now, with all runs drawn: limits taken earlier would hide those that follow.
     if not np.isfinite(ax.dataLim.intervalx).all():
         _say_nothing_to_draw(ax, entry)
@@ -74,15 +83,20 @@ def _set_up_axes(ax: Axes, entry: FigureEntry) -> None:
             axis.set_major_formatter(FuncFormatter(_plain_number))
             axis.set_minor_formatter(NullFormatter())
             ax.grid(False, which="minor")
-    if ax.get_legend_handles_labels()[0] and not ax.get_legend():
+    _, labels = ax.get_legend_handles_labels()
+    if len(labels) > _MAX_INSIDE_LABELS:
+        n_rows = -(-len(labels) // 2)
+        ax.figure.set_figheight(ax.figure.get_figheight() + _LEGEND_ROW_INCHES * n_rows)
+        ax.figure.legend(loc="outside lower center", ncols=2)
+    elif labels and labels != [only_label]:
         ax.legend(loc="best")
 
 
 def _say_nothing_to_draw(ax: Axes, entry: FigureEntry) -> None:
-    # A logarithmic axis without a value has no limits: Matplotlib would raise.
-    labels = {key: entry.axes[key] for key in ("xlabel", "ylabel") if key in entry.axes}
-    ax.set(**labels, xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
-    ax.text(0.5, 0.5, "too few events to draw", ha="center", va="center")
+    # A logarithmic axis without a value has no limits, and shared limits belong to the others.
+    ax.set(**{key: entry.axes[key] for key in ("xlabel", "ylabel") if key in entry.axes})
+    ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
+    ax.text(0.5, 0.5, "too few events to draw", ha="center", va="center", transform=ax.transAxes)
 
 
 def _plain_number(value: float, _position: int) -> str:

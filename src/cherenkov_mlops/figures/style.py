@@ -60,5 +60,3 @@ def run_style(index: int) -> dict[str, str]:
         "linestyle": LINE_STYLES[index % len(LINE_STYLES)],
         "marker": MARKERS[index % len(MARKERS)],
     }
-
-

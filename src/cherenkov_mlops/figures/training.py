@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from cherenkov_mlops.figures.base import figure
-from cherenkov_mlops.figures.style import FAINT, LINE_STYLES, PALETTE
+from cherenkov_mlops.figures.style import FAINT, LINE_STYLES, PALETTE, run_style
 
 _LOSSES = ("loss", "val_loss")
 _LEARNING_RATES = ("learning_rate", "lr")
@@ -40,7 +41,7 @@ def loss(ax: Axes, *, epoch, loss, val_loss, best_epoch, attempts, label, style)
     The ring is the epoch whose model was kept; a vertical line is where training was resumed.
     Validation rising while training falls: the network learns its training events by heart.
     """
-    _mark_attempts(ax, attempts)
+    _prepare_epochs(ax, attempts)
     color, marker = style["color"], style["marker"]
     ax.plot(epoch, loss, color=color, linestyle="-", label=f"{label}, training")
     if val_loss is not None:
@@ -77,32 +78,71 @@ def learning_rate_history(training: Mapping[str, Any]) -> dict[str, Any]:
 )
 def learning_rate(ax: Axes, *, epoch, rate, attempts, label, style):
     """Learning rate by epoch; a step down is made when the validation loss stops to fall."""
-    _mark_attempts(ax, attempts)
+    _prepare_epochs(ax, attempts)
     ax.plot(epoch, rate, drawstyle="steps-mid", label=label, **style)
 
 
-def logged_columns(training: Mapping[str, Any]) -> dict[str, Any]:
-    """``epoch`` and each logged column that is neither a loss nor a learning rate."""
-    history = training.get("history", {})
-    known = {"epoch", *_LOSSES, *_LEARNING_RATES}
-    columns = {name: values for name, values in history.items() if name not in known and values}
-    return {"epoch": _epochs(history), "columns": columns} if columns else {}
+def metric_columns(training: Mapping[str, Any]) -> dict[str, Any]:
+    """``epoch`` and the logged ``columns`` that exist for training and for validation events."""
+    columns = {
+        name: values
+        for name, values in _other_columns(training).items()
+        if name.startswith("val_") or f"val_{name}" in training["history"]
+    }
+    return {"epoch": _epochs(training["history"]), "columns": columns} if columns else {}
 
 
 @figure(
     task="generic",
     title="Logged metrics",
-    data=logged_columns,
+    data=metric_columns,
     overlay=False,
     axes={"xlabel": "Epoch", "ylabel": "Value"},
 )
 def logged_metrics(ax: Axes, *, epoch, columns, label, style):
-    """All that Keras logged by epoch, apart from losses; val_ is on the validation events."""
+    """Metrics that Keras logged by epoch: training (solid) and validation (val_, dashed)."""
+    _prepare_epochs(ax, [])
     bases = list(dict.fromkeys(name.removeprefix("val_") for name in columns))
     for name, values in columns.items():
         color = PALETTE[bases.index(name.removeprefix("val_")) % len(PALETTE)]
-        ax.plot(epoch, values, color=color, linestyle=LINE_STYLES[name.startswith("val_")])
-        ax.lines[-1].set_label(name)
+        line_style = LINE_STYLES[name.startswith("val_")]
+        ax.plot(epoch, values, color=color, linestyle=line_style, label=name)
+
+
+def quantity_columns(training: Mapping[str, Any]) -> dict[str, Any]:
+    """``epoch`` and the logged ``columns`` that say how the training went, not how well."""
+    metrics = metric_columns(training).get("columns", {})
+    columns = {
+        name: values
+        for name, values in _other_columns(training).items()
+        if name not in metrics and np.nanmax(np.abs(np.asarray(values, float)), initial=0) > 0
+    }
+    return {"epoch": _epochs(training["history"]), "columns": columns} if columns else {}
+
+
+@figure(
+    task="generic",
+    title="Course of the training",
+    data=quantity_columns,
+    overlay=False,
+    axes={"xlabel": "Epoch", "ylabel": "Relative to the largest"},
+)
+def logged_quantities(ax: Axes, *, epoch, columns, label, style):
+    """Everything else that was logged by epoch, each relative to its largest absolute value.
+
+    The legend gives that value; quantities that are always zero are left out.
+    """
+    _prepare_epochs(ax, [])
+    for index, (name, values) in enumerate(columns.items()):
+        largest = float(np.nanmax(np.abs(np.asarray(values, float))))
+        look = run_style(index)
+        ax.plot(epoch, np.asarray(values, float) / largest, label=f"{name}, {largest:.3g}", **look)
+
+
+def _other_columns(training: Mapping[str, Any]) -> dict[str, list[float]]:
+    known = {"epoch", *_LOSSES, *_LEARNING_RATES}
+    history = training.get("history", {})
+    return {name: values for name, values in history.items() if name not in known and values}
 
 
 def _epochs(history: Mapping[str, Any]) -> list[float]:
@@ -110,6 +150,7 @@ def _epochs(history: Mapping[str, Any]) -> list[float]:
     return list(history.get("epoch") or np.arange(1, longest + 1))
 
 
-def _mark_attempts(ax: Axes, attempts: list[int]) -> None:
+def _prepare_epochs(ax: Axes, attempts: list[int]) -> None:
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     for first_epoch in attempts:
         ax.axvline(first_epoch, color=FAINT, linewidth=1.2)

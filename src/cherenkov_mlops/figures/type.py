@@ -166,5 +166,3 @@ def auc_by_energy(ax: Axes, *, label, style, **columns):
     """
     ax.axhline(0.5, color=FAINT, linewidth=1.2)
     draw_points_with_band(ax, label=label, style=style, **columns)
-
-

@@ -205,8 +205,7 @@ def evaluate_metrics(
     kind = KINDS[task]
     rows = extract_events(events, kind)
     statistics = {
-        name: partial(entry.evaluate, settings=settings)
-        for name, entry in metrics_of(kind).items()
+        name: partial(entry.evaluate, settings=settings) for name, entry in metrics_of(kind).items()
     }
     replicates = bootstrap_replicates(rows, statistics, settings.n_bootstrap, settings.seed)
     values = {

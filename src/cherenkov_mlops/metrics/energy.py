@@ -98,9 +98,7 @@ def rmsle(events: Events) -> float:
 
     scikit-learn, ``root_mean_squared_log_error``.
     """
-    return sklearn_metrics.root_mean_squared_log_error(
-        events["true_energy"], events["reco_energy"]
-    )
+    return sklearn_metrics.root_mean_squared_log_error(events["true_energy"], events["reco_energy"])
 
 
 @metric(task="energy", symbol=r"RMSE($\log_{10}E$)", unit="dex", better="lower")

@@ -8,6 +8,8 @@ from cherenkov_mlops.metrics import METRICS
 from cherenkov_mlops.reporting.ranking import stored_value
 from cherenkov_mlops.results import Results
 
+#: From the worst to the mildest.
+LEVELS = ("failure", "warning", "hint")
 _MAX_CLASS_RATIO = 3.0
 _MAX_INVALID_SHARE = 0.1
 _MIN_TEST_EVENTS = 100
@@ -37,8 +39,7 @@ def _failed_metrics(run: Results) -> list[Notice]:
     return [
         Notice("failure", f"{name} = {value:.3g}: {entry.failure}.")
         for name, entry in METRICS.items()
-        if entry.fails_below is not None
-        and (value := stored_value(run, name)) < entry.fails_below
+        if entry.fails_below is not None and (value := stored_value(run, name)) < entry.fails_below
     ]
 
 
@@ -88,5 +89,7 @@ def _validation_loss(run: Results) -> list[Notice]:
         ]
     if losses[-1] > _RISEN * losses[best]:
         rise = losses[-1] / losses[best] - 1
-        return [Notice("hint", f"The validation loss has risen by {rise:.0%} since its best epoch.")]
+        return [
+            Notice("hint", f"The validation loss has risen by {rise:.0%} since its best epoch.")
+        ]
     return []

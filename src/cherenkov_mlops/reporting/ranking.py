@@ -29,7 +29,9 @@ class Ranking:
 
     def order(self) -> list[int]:
         """Places of the runs, best mean rank first."""
-        return sorted(range(len(self.mean_ranks)), key=lambda place: (self.mean_ranks[place], place))
+        return sorted(
+            range(len(self.mean_ranks)), key=lambda place: (self.mean_ranks[place], place)
+        )
 
 
 def rank_runs(runs: Sequence[Results], metrics: Sequence[Metric]) -> Ranking:

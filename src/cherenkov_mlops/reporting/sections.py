@@ -19,7 +19,7 @@ from cherenkov_mlops.metrics import (
     metrics_of,
 )
 from cherenkov_mlops.metrics.base import KINDS
-from cherenkov_mlops.reporting.notices import Notice, find_notices
+from cherenkov_mlops.reporting.notices import LEVELS, Notice, find_notices
 from cherenkov_mlops.reporting.ranking import Ranking, stored_value
 from cherenkov_mlops.reporting.sources import unique_labels
 from cherenkov_mlops.reporting.svg import figure_svg
@@ -104,8 +104,13 @@ def _measured(view: RunView, entry: Metric) -> dict[str, Any]:
 
 
 def notices(views: Sequence[RunView]) -> list[tuple[str, Notice]]:
-    """Label of the run and warning, for all warnings."""
-    return [(view.label, notice) for view in views for notice in find_notices(view.results)]
+    """Labels of runs and warning, for all warnings, the worst first; equal ones only once."""
+    labels: dict[Notice, list[str]] = {}
+    for view in views:
+        for notice in find_notices(view.results):
+            labels.setdefault(notice, []).append(view.label)
+    found = [(", ".join(names), notice) for notice, names in labels.items()]
+    return sorted(found, key=lambda item: LEVELS.index(item[1].level))
 
 
 def metric_rows(view: RunView) -> list[dict[str, Any]]:

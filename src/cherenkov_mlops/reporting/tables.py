@@ -103,7 +103,8 @@ def _columns(arrays: Mapping[str, Any]) -> dict[str, Any]:
     for name, values in flatten(arrays).items():
         if isinstance(values, list) and values and isinstance(values[0], list):
             columns |= {
-                f"{name}[{index}]": column for index, column in enumerate(np.transpose(values).tolist())
+                f"{name}[{index}]": column
+                for index, column in enumerate(np.transpose(values).tolist())
             }
         else:
             columns[name] = values

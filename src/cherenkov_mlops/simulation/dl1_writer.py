@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 ACTIVITY = "cherenkov-mlops simulate"
 #: Light compression: noise hardly shrinks, and time goes into images.
 COMPRESSION_LEVEL = 1
-_LOG_EVERY = 5000
+_LOG_EVERY, _READ_ROWS = 5000, 2000
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,26 @@ def write_dl1(path: Path, options: SimulationOptions, *, force: bool = False) ->
     UserError
         If ``path`` exists and ``force`` is not set.
     DataError
-        If no shower triggered, or the options name an unreadable array.
+        If no shower triggered, the options name an unreadable array, or the disk is full.
     """
     if path.exists() and not force:
         raise UserError(f"{path}: the file exists; write --force, or choose another name")
     source = ShowerSource(options)
     with temporary_neighbour(path) as temporary:
-        n_events = _write_events(temporary, source)
+        try:
+            n_events = _write_events(temporary, source)
+            _write_number_thrown(temporary, source.n_thrown)
+            _read_through(temporary)
+        except (OSError, tables.HDF5ExtError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise DataError(
+                f"{path}: could not be written whole ({reason}); is the disk full?"
+            ) from error
         if not n_events:
             raise DataError(
                 f"simulate: none of {source.n_thrown} showers triggered; "
                 "throw more, raise the energies or lower scatter_radius_m"
             )
-        _write_number_thrown(temporary, source.n_thrown)
     return Written(source.n_thrown, n_events, source.n_images)
 
 
@@ -125,3 +132,13 @@ def _write_number_thrown(path: Path, n_showers: int) -> None:
         rows = table.read()
         rows["n_showers"] = n_showers
         table.modify_rows(0, rows=rows)
+
+
+def _read_through(path: Path) -> None:
+    """Read every table, with its checksums: HDF5 may close a file on a full disk in silence."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    with tables.open_file(path) as file:
+        for table in file.walk_nodes("/", "Table"):
+            for start in range(0, table.nrows, _READ_ROWS):
+                table.read(start, start + _READ_ROWS)

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import map_coordinates
+from scipy.special import gammaincinv
 from scipy.stats import qmc
 
 from cherenkov_mlops.simulation.atmosphere import standard_atmosphere
@@ -22,7 +23,7 @@ SCATTERING_ENERGY_MEV = 21.0
 #: r.m.s. lateral distance over (radiation length x r.m.s. angle), and correlation of distance and
 #: angle, for cascade electrons of one energy at the maximum: 1.1 and 0.6 in approximation A
 #: (Nishimura 1967, Handbuch der Physik 46/2, 1), less with ionisation loss.
-LATERAL_SCALE, LATERAL_CORRELATION = 0.9, 0.6
+LATERAL_SCALE, LATERAL_CORRELATION = 0.75, 0.6
 
 _AGES = np.linspace(0.2, 1.8, 9)
 _N_ANGLES, _MAX_ANGLE = 64, 0.25
@@ -148,8 +149,8 @@ class LightTable:
             np.array(self.log_density.shape)[:, None] - 1,
         )
         drawn = self.offsets[*cell, rng.integers(_N_SAMPLES, size=at.shape[1])]
-        sign = rng.integers(2, size=at.shape[1]) * 2 - 1
-        return np.stack([drawn[:, 0], drawn[:, 1] * sign], axis=1)
+        drawn[:, 1] *= rng.integers(2, size=at.shape[1]) * 2 - 1
+        return drawn
 
 
 def _light_weights(
@@ -165,7 +166,8 @@ def _light_weights(
     mean_square = mean_square_angle(energy_mev)
     length = RADIATION_LENGTH * LATERAL_SCALE / atmosphere.density(height) / 100.0
     along, rest = LATERAL_CORRELATION, np.sqrt(1 - LATERAL_CORRELATION**2)
-    cone = atmosphere.cherenkov_angle(height) * np.sqrt(1 - (threshold_mev(height) / energy_mev) ** 2)
+    cone = atmosphere.cherenkov_angle(height)
+    cone *= np.sqrt(1 - (threshold_mev(height) / energy_mev) ** 2)
     residual = rest * length * np.sqrt(mean_square / 2)[:, None] * points[:, 1:]
     psi = 2 * np.pi * points[:, 0]
     shift = cone[:, None] * np.stack([np.cos(psi), np.sin(psi)], axis=1) + residual / path_m
@@ -188,13 +190,11 @@ def _energies(age: float, threshold_mev: float, quantile: np.ndarray) -> tuple[n
 
 def _pick(weights: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Offsets (angle, sample, 2) drawn by weight, systematically."""
-    cumulated = np.cumsum(weights, axis=1)
     steps = (np.arange(_N_SAMPLES) + rng.random()) / _N_SAMPLES
-    picked = [
-        offsets[i, np.minimum(np.searchsorted(row, steps * row[-1]), row.size - 1)]
-        for i, row in enumerate(cumulated)
-    ]
-    return np.array(picked, dtype=np.float32)
+    cumulated = np.cumsum(weights, axis=1)
+    picked = [np.searchsorted(row, steps * row[-1]) for row in cumulated]
+    picked = np.minimum(picked, weights.shape[1] - 1)
+    return np.take_along_axis(offsets, picked[..., None], axis=1)
 
 
 @lru_cache(maxsize=4)
@@ -207,10 +207,12 @@ def light_table(ground_m: float, zenith_deg: float) -> LightTable:
     rng = np.random.default_rng(20)
     heights = ground_m + np.linspace(500.0, 24_500.0, 17)
     cube = qmc.Sobol(4, seed=20).random(_N_POINTS)
-    normal = np.sqrt(-2 * np.log(1 - cube[:, 1])) * np.array(
+    # Like Hillas' angles, lateral distances fall exponentially: a bright core, long tails.
+    radius = gammaincinv(2, cube[:, 1]) / np.sqrt(3)
+    residual = radius * np.array(
         [np.cos(2 * np.pi * cube[:, 2]), np.sin(2 * np.pi * cube[:, 2])]
     )
-    points = np.column_stack([cube[:, 0], normal.T])
+    points = np.column_stack([cube[:, 0], residual.T])
     shape = (_AGES.size, heights.size, _N_ANGLES)
     density, offsets = np.empty(shape), np.empty((*shape, _N_SAMPLES, 2), dtype=np.float32)
     for j, height in enumerate(heights):

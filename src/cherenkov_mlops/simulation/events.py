@@ -10,7 +10,7 @@ from ctapipe.instrument import SubarrayDescription
 from cherenkov_mlops.simulation.atmosphere import TOP_M
 from cherenkov_mlops.simulation.electrons import light_table
 from cherenkov_mlops.simulation.hadrons import develop_hadrons
-from cherenkov_mlops.simulation.images import TRIGGER_THRESHOLD, Image, Images, expose
+from cherenkov_mlops.simulation.images import Image, Images, expose
 from cherenkov_mlops.simulation.instrument import Camera
 from cherenkov_mlops.simulation.light import LightModel, View, join_light
 from cherenkov_mlops.simulation.muons import draw_muon_light, hit_by_muons
@@ -222,7 +222,7 @@ class Observatory:
         )
         images = expose(rng, model.view.camera, light, int(wanted.sum()))
         found = np.zeros_like(wanted)
-        found[wanted] = images.trigger > TRIGGER_THRESHOLD
+        found[wanted] = images.triggered
         return found, Exposed(model, row, images)
 
     def _light(

@@ -7,14 +7,14 @@ import numpy as np
 from cherenkov_mlops.simulation.instrument import Camera
 from cherenkov_mlops.simulation.light import PhotoElectrons
 
-#: Night-sky photo-electrons for each pixel in the integration window: with ``ELECTRONIC_NOISE``
-#: the spread of empty pixels is that of simulated SST-1M images under a dark sky.
-NIGHT_SKY = 0.85
+#: Electronic noise [p.e.]: with the night sky, the spread of empty pixels is that of simulated
+#: SST-1M images under a dark sky.
 ELECTRONIC_NOISE = 0.2
 #: Spread of the charge of one photo-electron, optical cross-talk included.
 GAIN_SPREAD = 0.25
-#: Charge [p.e.] that a pixel and its neighbours must have together for a trigger.
-TRIGGER_THRESHOLD = 26.0
+#: Charge that a pixel and its neighbours must have together for a trigger, over its noise:
+#: 22 p.e. in DigiCam.
+TRIGGER_SIGNIFICANCE = 8.3
 #: Spread [ns] of the pulse time of one photo-electron; it falls with the square root of the charge.
 TIME_SPREAD_NS = 1.8
 #: Charge [p.e.] from which a pixel's time is that of the shower rather than of the noise.
@@ -42,14 +42,14 @@ class Images:
         Charges [p.e.] and pulse times [ns] from the start of the window, (n, n_pixels) float32.
     true : numpy.ndarray
         Photo-electrons of the shower, (n, n_pixels) int32.
-    trigger : numpy.ndarray
-        Largest charge [p.e.] of a pixel with its neighbours.
+    triggered : numpy.ndarray
+        Whether a pixel and its neighbours are bright enough, (n,) bool.
     """
 
     charge: np.ndarray
     peak_time: np.ndarray
     true: np.ndarray
-    trigger: np.ndarray
+    triggered: np.ndarray
 
     def row(self, i: int) -> "Image":
         """One of them."""
@@ -65,14 +65,14 @@ def expose(
     true = np.bincount(index, minlength=cells)
     time_sum = np.bincount(index, light.time - _reference(light, n_images), minlength=cells)
     shape = (n_images, camera.n_pixels)
-    charge = _with_noise(rng, true).reshape(shape)
+    charge = _with_noise(rng, true, camera.night_sky).reshape(shape)
     time = (time_sum / np.maximum(true, 1)).reshape(shape)
     true = true.reshape(shape)
     return Images(
         charge,
         _pulse_times(rng, camera, true, charge, time),
         true.astype(np.int32),
-        (camera.flower @ charge.T).max(axis=0, initial=0.0),
+        _triggers(camera, charge),
     )
 
 
@@ -83,13 +83,21 @@ def _reference(light: PhotoElectrons, n_images: int) -> np.ndarray:
     return mean[light.image]
 
 
-def _with_noise(rng: np.random.Generator, true: np.ndarray) -> np.ndarray:
+def _triggers(camera: Camera, charge: np.ndarray) -> np.ndarray:
+    """Whether any pixel and its neighbours stand out of their common noise, (n,) bool."""
+    number = camera.flower.sum(axis=1)
+    noise = np.sqrt(number * (camera.night_sky * (1 + GAIN_SPREAD**2) + ELECTRONIC_NOISE**2))
+    significance = (camera.flower @ charge.T) / noise[:, None]
+    return significance.max(axis=0, initial=0.0) > TRIGGER_SIGNIFICANCE
+
+
+def _with_noise(rng: np.random.Generator, true: np.ndarray, night_sky: float) -> np.ndarray:
     """Charges [p.e.] read for ``true`` photo-electrons, baseline subtracted."""
-    night = rng.poisson(NIGHT_SKY, true.size)
+    night = rng.poisson(night_sky, true.size)
     total = true + night
     spread = np.sqrt(ELECTRONIC_NOISE**2 + GAIN_SPREAD**2 * total)
     noise = rng.standard_normal(true.size, dtype=np.float32) * spread
-    return (total - NIGHT_SKY + noise).astype(np.float32)
+    return (total - night_sky + noise).astype(np.float32)
 
 
 def _pulse_times(

@@ -27,6 +27,11 @@ PIXEL_PITCH_M, PIXEL_FLAT_M = 0.0243, 0.0233
 N_COLUMNS = 48
 FOCAL_LENGTH_M, EFFECTIVE_FOCAL_LENGTH_M = 5.6, 5.697
 MIRROR_AREA_M2 = 9.42
+#: Night-sky photo-electrons per ns, m2 of mirror and sr: 0.85 in DigiCam's window, which gives
+#: the noise of simulated SST-1M images under a dark sky.
+NIGHT_SKY_RATE = 224.0
+#: Samples that the charge of a pixel is summed over, as by ctapipe's default extractor.
+INTEGRATED_SAMPLES = 7
 #: Ondrejov observatory, where the two telescopes stand.
 SITE = {"lat": 49.912442, "lon": 14.782501, "height": 511.2}
 TELESCOPE_POSITIONS_M = {21: (-71.4, -30.4, 0.0), 22: (71.4, 30.4, 0.0)}
@@ -150,6 +155,8 @@ class Camera:
         Focal length of the geometry's frame [m].
     radius_rad : float
         Distance of the outermost pixel from the centre, seen from the mirror [rad].
+    night_sky : float
+        Mean night-sky photo-electrons of a pixel in the integration window.
     mirror_area : float
         Area of the mirror [m2]; ``mirror_radius`` [m] is that of a disk as large.
     flower : scipy.sparse.csr_array
@@ -157,7 +164,7 @@ class Camera:
     """
 
     #: Cells of the look-up raster along a pixel's diameter.
-    _FINENESS = 16
+    _FINENESS = 10
 
     def __init__(self, telescope: TelescopeDescription):
         geometry = telescope.camera.geometry
@@ -169,6 +176,7 @@ class Camera:
         self.window_ns = _window_ns(telescope.camera.readout)
         self._points = np.stack([geometry.pix_x.to_value(u.m), geometry.pix_y.to_value(u.m)], 1)
         self._pixel_area = geometry.pix_area.to_value(u.m**2)
+        self.night_sky = self._night_sky(telescope.camera.readout)
         self.pixel_width = np.sqrt(np.median(self._pixel_area))
         self.radius_rad = np.hypot(*self._points.T).max() / self.focal_length
         self.flower = sparse.csr_array(
@@ -176,13 +184,21 @@ class Camera:
         )
         self._make_raster()
 
+    def _night_sky(self, readout: CameraReadout) -> float:
+        solid_angle = np.median(self._pixel_area) / self.focal_length**2
+        window = INTEGRATED_SAMPLES / readout.sampling_rate.to_value(u.GHz)
+        return NIGHT_SKY_RATE * self.mirror_area * solid_angle * window
+
     def _make_raster(self) -> None:
         """Nearest pixel of each cell of a fine raster; -1 outside the camera."""
         self._step = self.pixel_width / self._FINENESS
         self._low = self._points.min(axis=0) - 2 * self.pixel_width
         size = np.ceil((np.ptp(self._points, axis=0) + 4 * self.pixel_width) / self._step)
         self._size = size.astype(int)
-        axes = [low + (np.arange(n) + 0.5) * self._step for low, n in zip(self._low, self._size)]
+        axes = [
+            low + (np.arange(n) + 0.5) * self._step
+            for low, n in zip(self._low, self._size, strict=True)
+        ]
         cells = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
         distance, pixel = KDTree(self._points).query(cells)
         outside = distance > 0.62 * np.sqrt(self._pixel_area[pixel])

@@ -15,11 +15,11 @@ WAVELENGTHS_NM = np.arange(300.0, 551.0, 25.0)
 #: Photo-electrons for each photon on the mirror: detection efficiency of the sensors times
 #: window, light guides, mirror reflectivity and shadow (read off Heller et al. 2017,
 #: Eur. Phys. J. C 77, 47, figures on photo-detection and window transmission).
-EFFICIENCY = 0.68 * np.array(
+EFFICIENCY = 0.72 * np.array(
     [0.02, 0.11, 0.19, 0.25, 0.28, 0.30, 0.31, 0.31, 0.30, 0.24, 0.09]
 )
 #: Spread [deg] of the optics: on the axis, and per degree off the axis.
-PSF_DEG, PSF_PER_DEG = 0.045, 0.012
+PSF_DEG, PSF_PER_DEG = 0.03, 0.012
 
 
 def photo_electrons_per_metre() -> float:
@@ -179,7 +179,9 @@ class LightModel:
         hit = pixel >= 0
         return PhotoElectrons(image[shower, tels][hit], pixel[hit], time[hit])
 
-    def _emission_points(self, rng, segments: Segments, rows, tels) -> np.ndarray:
+    def _emission_points(
+        self, rng: np.random.Generator, segments: Segments, rows: np.ndarray, tels: np.ndarray
+    ) -> np.ndarray:
         """Places [m] where the light for each photo-electron is emitted, shape (n, 3)."""
         axis = segments.direction[rows]
         shift = rng.uniform(-0.5, 0.5, rows.size) * segments.length[rows]
@@ -191,8 +193,7 @@ class LightModel:
         towards /= np.maximum(across, 1e-6)[:, None]
         angle = np.arctan2(across, along)
         offset = self.table.draw_offsets(rng, segments.age[rows], place[:, 2], angle)
-        sideways = np.cross(axis, towards)
-        return place + towards * offset[:, :1] + sideways * offset[:, 1:]
+        return place + towards * offset[:, :1] + np.cross(axis, towards) * offset[:, 1:]
 
     def _mirror_points(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Places [m] on the mirror disk relative to its centre, shape (n, 3)."""

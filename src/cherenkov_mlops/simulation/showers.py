@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
+from scipy import sparse
 
 from cherenkov_mlops.simulation.atmosphere import standard_atmosphere
 from cherenkov_mlops.simulation.electrons import (
@@ -175,11 +176,12 @@ class Cascades:
 def start_cascades(rng: np.random.Generator, photons: Particles) -> Cascades:
     """Cascades of ``photons``: exponential conversion depth, fluctuating depth of maximum.
 
-    The mean depth of maximum counted from the photon's start is X0 ln(E/Ec)
-    (Matthews 2005, Astropart. Phys. 22, 387, equation 3).
+    The mean depth of maximum counted from the photon's start is X0 (ln(E/Ec) - 1/2): the
+    Heitler model (Matthews 2005, Astropart. Phys. 22, 387, equation 3), half a radiation length
+    earlier, as CORSIKA's showers are.
     """
     start = photons.advanced(rng.exponential(CONVERSION_LENGTH, len(photons)))
-    mean = np.log(1000 * start.energy / CRITICAL_ENERGY_MEV) - 9 / 7
+    mean = np.log(1000 * start.energy / CRITICAL_ENERGY_MEV) - 1 / 2 - 9 / 7
     beta = mean + rng.normal(0, BETA_SPREAD, len(photons))
     return Cascades(start, np.clip(beta, 1.0, 25.0))
 
@@ -243,13 +245,14 @@ def cut_segments(cascades: Cascades, n_pieces: int, ground_m: float) -> Segments
 def depths_of_maximum(cascades: Cascades, n_showers: int) -> np.ndarray:
     """Slant depths [g/cm2] where the electrons of each shower's cascades are most; NaN without.
 
-    On a grid of 10 g/cm2; shape (n_showers,).
+    On a grid of 15 g/cm2; shape (n_showers,).
     """
     start = cascades.start
     depth = standard_atmosphere().depth(start.position[:, 2]) / -start.direction[:, 2]
-    grid = np.arange(5.0, 1500.0, 10.0)
-    t = np.maximum((grid - depth[:, None]) / RADIATION_LENGTH, 1e-6)
-    electrons = electrons_at(t, cascades.beta[:, None], start.energy[:, None])
-    total = np.zeros((n_showers, grid.size))
-    np.add.at(total, start.shower, np.where(t > 1e-6, electrons, 0.0))
+    grid = np.arange(7.5, 1100.0, 15.0)
+    t = (grid - depth[:, None]) / RADIATION_LENGTH
+    electrons = electrons_at(np.maximum(t, 1e-6), cascades.beta[:, None], start.energy[:, None])
+    cells = (start.shower, np.arange(len(cascades)))
+    owner = sparse.csr_array((np.ones(len(cascades)), cells), shape=(n_showers, len(cascades)))
+    total = owner @ np.where(t > 0, electrons, 0.0)
     return np.where(total.any(axis=1), grid[total.argmax(axis=1)], np.nan)

@@ -1,5 +1,6 @@
 """Simulated events as ctapipe's other tools expect them."""
 
+import logging
 from collections.abc import Iterator
 
 import astropy.units as u
@@ -41,6 +42,9 @@ DEFAULT_N_IMAGES = 1000
 #: Time of the first event, and seconds between events.
 FIRST_TIME, INTERVAL_S = Time("2025-01-01T00:00:00", scale="tai"), 0.01
 _N_ENERGY_BINS, _N_CORE_BINS = 50, 40
+
+# EventSource logs the path of its input at level INFO; there is none.
+logging.getLogger(f"{__name__}.ShowerSource").setLevel(logging.WARNING)
 
 
 class ShowerSource(EventSource):

@@ -39,7 +39,8 @@
     });
   });
 
+  // The numbers of figures stay closed: they are wider than a sheet, and the CSV link holds them.
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details").forEach(function (item) { item.open = true; });
+    document.querySelectorAll("details.card").forEach(function (item) { item.open = true; });
   });
 })();

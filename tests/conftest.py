@@ -1,0 +1,61 @@
+"""Lets all tests import `synthetic`: pytest puts the folder of this file on the path."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+# Quiet, and on one thread: the tests share two cores with whatever else runs.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+REAL_DATA = "CHERENKOV_MLOPS_REAL_DATA"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real telescope simulations; the test is skipped where there is none."""
+    if REAL_DATA not in os.environ:
+        pytest.skip(f"{REAL_DATA} does not name a folder of real simulations")
+    return Path(os.environ[REAL_DATA])
+
+
+@pytest.fixture(autouse=True)
+def _keep_loggers_enabled():
+    """Upstream's tools configure logging for the whole process; ours must stay audible."""
+    yield
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("cherenkov_mlops") and isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
+@pytest.fixture(scope="session")
+def dl1_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Simulated DL1 files: ``gamma_train``, ``proton_train``, ``gamma_test``, ``proton_test``."""
+    from cherenkov_mlops.stages import simulate
+
+    folder = tmp_path_factory.mktemp("dl1")
+    sizes = {"gamma_train": 400, "proton_train": 400, "gamma_test": 230, "proton_test": 230}
+    for seed, (name, n_images) in enumerate(sizes.items()):
+        particle = name.partition("_")[0]
+        simulate.run(
+            folder / f"{name}.dl1.h5", particle=particle, n_images=n_images, seed=100 + seed
+        )
+    return {name: folder / f"{name}.dl1.h5" for name in sizes}
+
+
+@pytest.fixture(scope="session")
+def completed_runs(dl1_files, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """Task -> (config, run folder) of runs that went through all stages."""
+    from simulated import load_study, study
+
+    from cherenkov_mlops.stages import run
+
+    folder = tmp_path_factory.mktemp("runs")
+    runs = {}
+    for task in ("type", "energy", "cameradirection", "skydirection"):
+        config, run_dir = load_study(folder / task, study(task, dl1_files))
+        run.run(config, run_dir)
+        runs[task] = (config, run_dir)
+    return runs

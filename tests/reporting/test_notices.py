@@ -1,0 +1,67 @@
+"""Warnings appear when they should, and only then."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from cherenkov_mlops.metrics import evaluate_metrics
+from cherenkov_mlops.reporting.html import render_report
+from cherenkov_mlops.reporting.notices import find_notices
+from synthetic import SETTINGS, make_events, make_results
+
+
+@pytest.fixture
+def run(three_runs):
+    return copy.deepcopy(three_runs[0])
+
+
+def test_a_sound_run_has_none(run):
+    assert find_notices(run) == []
+    assert "All clear" in render_report(run)
+
+
+def test_swapped_classes_are_called_out_at_the_top(run):
+    events = make_events(300)
+    swapped = events | {"gh_score": 1 - events["gh_score"]}
+    run.metrics, run.replicates = evaluate_metrics(swapped, "type", SETTINGS)
+    notice = find_notices(run)[0]
+    assert notice.level == "failure"
+    assert "classes may be swapped" in notice.text
+    page = render_report(run)
+    assert page.index("classes may be swapped") < page.index('id="data"')
+
+
+def test_a_constant_answer_is_called_out():
+    run = make_results("energy", n_events=200)
+    constant = make_events(200) | {"reco_energy": np.full(200, 3.0)}
+    run.metrics, run.replicates = evaluate_metrics(constant, "energy", SETTINGS)
+    assert "same energy for every event" in find_notices(run)[0].text
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"n_invalid": 300}, "33% of the test rows are invalid"),
+        ({"train": {"signal": 4000, "background": 900}}, "not balanced: 4,000 and 900"),
+        ({"test": {"signal": 300, "background": 12}}, "Only 12 test events of class proton"),
+    ],
+)
+def test_data_that_weaken_the_result_are_called_out(run, change, text):
+    run.data |= change
+    assert [text in notice.text for notice in find_notices(run)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("val_loss", "text"),
+    [([3, 2, 1], "lowest at the last epoch"), ([3, 1, 2], "has risen by 100%")],
+)
+def test_the_course_of_the_validation_loss_is_called_out(run, val_loss, text):
+    run.training["history"]["val_loss"] = val_loss
+    assert text in find_notices(run)[0].text
+
+
+def test_results_without_data_and_training_give_no_notice_and_a_page(run):
+    run.data, run.training, run.provenance, run.model, run.facts = {}, {}, {}, {}, {}
+    assert find_notices(run) == []
+    assert "Nothing was recorded" in render_report(run)

@@ -1,0 +1,218 @@
+"""Report and comparison as files: content, structure, nothing from outside."""
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.figures import figures_of
+from cherenkov_mlops.metrics import metrics_of
+from cherenkov_mlops.metrics.base import KINDS
+from cherenkov_mlops.reporting.html import embed_json, render_report
+from cherenkov_mlops.results import results_to_json, write_results
+from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.stages import compare, report
+from synthetic import TASKS, make_results
+
+
+class _Page(HTMLParser):
+    """Elements of a page, checked for closing tags."""
+
+    VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.tags, self.ids, self.links = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        values = dict(attributes)
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values[name] for name in ("href", "src", "xlink:href") if name in values]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.pop()
+
+
+def _check_page(text: str) -> _Page:
+    page = _Page(text)
+    assert page.open == []
+    assert page.tags.count("h1") == 1
+    assert {"main", "nav", "header", "footer"} <= set(page.tags)
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link.startswith(("#", "data:")) for link in page.links)
+    targets = {link[1:] for link in page.links if link.startswith("#")}
+    assert targets <= set(page.ids)
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(page.ids)
+    assert not re.search(r"@import|fetch\(|XMLHttpRequest|url\((?!#|data:)", text)
+    return page
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_report_shows_every_metric_and_figure_of_its_task(tmp_path, task):
+    run_dir = RunDir(tmp_path / "run")
+    write_results(make_results(task), run_dir.metrics)
+    report.run(None, run_dir)
+    text = run_dir.report.read_text(encoding="utf-8")
+    page = _check_page(text)
+    names = [*figures_of(KINDS[task]), *figures_of("generic")]
+    assert {f"figure-{name}" for name in names} <= set(page.ids)
+    assert all(f"<code>{name}</code>" in text for name in metrics_of(KINDS[task]))
+    assert len(text) < 1_500_000
+
+
+def test_equal_results_give_equal_bytes(three_runs):
+    assert render_report(three_runs[0]) == render_report(copy.deepcopy(three_runs[0]))
+
+
+def test_what_users_write_is_text_and_not_markup(three_runs):
+    run = copy.deepcopy(three_runs[0])
+    evil = "</script><script>alert(1)</script>"
+    run.run |= {"title": evil, "name": evil, "classes": {"signal": "<b>", "background": "&"}}
+    run.config["run"]["name"] = evil
+    run.model["summary"] = evil
+    run.figures["gammaness"]["signal_name"] = "<b>"
+    text = render_report(run)
+    assert "<script>alert" not in text
+    assert "<b>" not in text
+    _check_page(text)
+
+
+def test_embedded_json_is_json_without_markup():
+    text = embed_json({"a": "</script>&<!--"})
+    assert "<" not in text
+    assert json.loads(text) == {"a": "</script>&<!--"}
+
+
+def test_a_run_that_was_not_tested_names_the_command(tmp_path):
+    with pytest.raises(UserError, match="run 'cherenkov-mlops test'"):
+        report.run(None, RunDir(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_ranks_runs_and_lists_what_differs(tmp_path, run_folders):
+    output = tmp_path / "out" / "comparison.html"
+    compare.run(run_folders, output, baseline="bad")
+    text = output.read_text(encoding="utf-8")
+    page = _check_page(text)
+    assert {f"figure-{name}" for name in figures_of("type")} <= set(page.ids)
+    summary = json.loads(output.with_suffix(".json").read_text())
+    assert summary["ranked"]
+    assert summary["baseline"] == "bad"
+    ranks = {label: run["rank"] for label, run in summary["metrics"]["roc_auc"]["runs"].items()}
+    assert ranks == {"good": 1, "alike": 1, "bad": 3}
+    differing = summary["config_differences"]
+    assert set(differing) == {"run.name", "train.optimizer.base_learning_rate"}
+    assert text.index('id="ranks"') < text.index('id="figures"') < text.index('id="config"')
+    assert sorted(path.name for path in output.parent.iterdir()) == [
+        "comparison.html",
+        "comparison.json",
+    ]
+
+
+def test_run_folders_json_files_and_reports_give_the_same_comparison(tmp_path, run_folders):
+    for folder in run_folders:
+        report.run(None, RunDir(folder))
+    for kind, name in (("folders", ""), ("json", "metrics.json"), ("pages", "report.html")):
+        compare.run([folder / name for folder in run_folders], tmp_path / f"{kind}.html")
+    pages = [(tmp_path / f"{kind}.html").read_bytes() for kind in ("folders", "json", "pages")]
+    assert pages[0] == pages[1] == pages[2]
+
+
+def _change_task(run):
+    run.run["task"] = "energy"
+
+
+def _change_files(run):
+    run.data["test_digest"] = "f" * 64
+
+
+def _change_bins(run):
+    run.evaluation["energy_edges_tev"] = [0.1, 1.0, 10.0]
+
+
+def _change_definitions(run):
+    run.evaluation["definitions_version"] = 0
+
+
+def _change_events(run):
+    for entry in run.metrics.values():
+        entry["n"] = 599
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_change_task, "differ in the task: type and energy"),
+        (_change_files, "differ in the test files"),
+        (_change_bins, "differ in the setting energy_edges_tev: 26 values from 0.01 to 1000"),
+        (_change_definitions, "differ in the setting definitions_version"),
+        (_change_events, "differ in the number of tested events: 600 and 599"),
+    ],
+)
+def test_runs_that_measure_different_things_are_refused_in_one_line(
+    tmp_path, run_folders, three_runs, change, reason
+):
+    other = copy.deepcopy(three_runs[1])
+    change(other)
+    write_results(other, run_folders[1] / "metrics.json")
+    output = tmp_path / "out" / "comparison.html"
+    with pytest.raises(UserError, match=reason) as caught:
+        compare.run(run_folders[:2], output)
+    assert "\n" not in str(caught.value)
+    assert not output.parent.exists()
+    compare.run(run_folders[:2], output, allow_different_data=True)
+    assert "no ranks" in output.read_text(encoding="utf-8")
+    assert not json.loads(output.with_suffix(".json").read_text())["ranked"]
+
+
+def test_settings_that_change_no_meaning_do_not_hinder(tmp_path, run_folders, three_runs):
+    other = copy.deepcopy(three_runs[1])
+    other.evaluation["n_bootstrap"] = 20
+    other.replicates = {name: values[:20] for name, values in other.replicates.items()}
+    write_results(other, run_folders[1] / "metrics.json")
+    compare.run(run_folders, tmp_path / "comparison.html")
+    assert json.loads((tmp_path / "comparison.json").read_text())["ranked"]
+
+
+def test_equal_names_are_numbered_and_an_unknown_baseline_is_refused(tmp_path, run_folders):
+    compare.run([run_folders[0], run_folders[0]], tmp_path / "comparison.html")
+    summary = json.loads((tmp_path / "comparison.json").read_text())
+    assert [run["label"] for run in summary["runs"]] == ["good (1)", "good (2)"]
+    with pytest.raises(UserError, match="did you mean 'good'"):
+        compare.run(run_folders, tmp_path / "other.html", baseline="goood")
+    with pytest.raises(UserError, match="got none"):
+        compare.run([], tmp_path / "other.html")
+
+
+def test_a_page_without_results_is_refused(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("<p>hello</p>")
+    with pytest.raises(UserError, match="expected a report with its results inside"):
+        compare.run([path], tmp_path / "comparison.html")
+
+
+def test_tasks_of_different_kinds_stand_side_by_side(tmp_path, run_folders):
+    write_results(make_results("energy", "other"), tmp_path / "other" / "metrics.json")
+    output = tmp_path / "comparison.html"
+    compare.run([run_folders[0], tmp_path / "other"], output, allow_different_data=True)
+    page = _check_page(output.read_text(encoding="utf-8"))
+    names = [*figures_of("type"), *figures_of("energy"), *figures_of("generic")]
+    assert {f"figure-{name}" for name in names} <= set(page.ids)
+
+
+def test_the_embedded_results_are_those_of_the_run(three_runs):
+    text = render_report(three_runs[0])
+    embedded = re.search(r'id="results">(.*?)</script>', text, re.S).group(1)
+    assert json.loads(embedded) == json.loads(json.dumps(results_to_json(three_runs[0])))
