@@ -34,7 +34,7 @@ lint: install
 
 docs: install
 	$(BIN)/cherenkov-mlops config schema --markdown > docs/config.md
-	$(BIN)/python -m cherenkov_mlops.metrics > docs/metrics.md
+	$(BIN)/python -m cherenkov_mlops.metrics.document > docs/metrics.md
 
 lock:
 	bash scripts/lock_requirements.sh

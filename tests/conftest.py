@@ -48,9 +48,8 @@ def dl1_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def completed_runs(dl1_files, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """Task -> (config, run folder) of runs that went through all stages."""
-    from simulated import load_study, study
-
     from cherenkov_mlops.stages import run
+    from simulated import load_study, study
 
     folder = tmp_path_factory.mktemp("runs")
     runs = {}

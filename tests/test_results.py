@@ -22,14 +22,14 @@ def test_results_survive_writing_and_reading(tmp_path, task):
 
 def test_nan_is_null_in_the_file_and_nan_again_when_read(tmp_path):
     results = make_results(n_events=20)
-    results.metrics["roc_auc"]["value"] = float("nan")
-    results.replicates["roc_auc"] = [0.5, math.inf]
+    results.metrics["auc"]["value"] = float("nan")
+    results.replicates["auc"] = [0.5, math.inf]
     text = write_results(results, tmp_path / "metrics.json").read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
     back = read_results(tmp_path / "metrics.json")
-    assert math.isnan(back.metrics["roc_auc"]["value"])
-    assert math.isnan(back.replicates["roc_auc"][1])
+    assert math.isnan(back.metrics["auc"]["value"])
+    assert math.isnan(back.replicates["auc"][1])
     # Not a number that was measured: what was not recorded stays None.
     assert back.facts["network_time_ms"] is None
 

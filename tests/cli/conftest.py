@@ -3,12 +3,24 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from cherenkov_mlops.cli import app
+
+PREAMBLE = "import logging, os, sys, types, warnings\nfrom cherenkov_mlops.errors import *\n"
+REPLACE_STAGE = """
+stage = types.ModuleType('report')
+stage.run = run
+sys.modules['cherenkov_mlops.stages.report'] = stage
+"""
 START = "from cherenkov_mlops.cli import main; main()"
+
+Call = Callable[..., subprocess.CompletedProcess]
 
 
 @pytest.fixture
@@ -19,17 +31,41 @@ def study(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def call(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """Function that runs the program in ``tmp_path``.
+def define_stage(body: str) -> str:
+    """Python text of a stage: lines of ``body`` that know ``config``, ``run_dir``, ``force``."""
+    lines = ["def run(config, run_dir, *, force):", *(f"    {x}" for x in body.splitlines())]
+    return PREAMBLE + "\n".join(lines)
 
-    ``body`` replaces what the stage ``report`` does: lines of Python that know ``config`` and
-    ``run_dir``.
-    """
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch, capfd) -> Call:
+    """Function that runs a command in this process; ``body`` is the stage ``report``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def run(*arguments: object, body: str = "") -> subprocess.CompletedProcess:
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["cherenkov-mlops", *words])
+        if body:
+            stage = ModuleType("report")
+            exec(define_stage(body), stage.__dict__)
+            monkeypatch.setitem(sys.modules, "cherenkov_mlops.stages.report", stage)
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            app(words, prog_name="cherenkov-mlops")
+        return subprocess.CompletedProcess(words, end.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Call:
+    """Function that starts the program as a process; ``body`` is the stage ``report``."""
+
+    def run(*arguments: object, body: str = "") -> subprocess.CompletedProcess:
+        program = define_stage(body) + REPLACE_STAGE + START if body else START
         return subprocess.run(
-            [sys.executable, "-c", make_program(body), *map(str, arguments)],
+            [sys.executable, "-c", program, *map(str, arguments)],
             cwd=tmp_path,
             env=os.environ | {"TMPDIR": str(tmp_path), "COLUMNS": "40"},
             capture_output=True,
@@ -38,14 +74,3 @@ def call(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
-
-
-def make_program(body: str) -> str:
-    """Python text that starts the program, with another stage ``report`` if there is a body."""
-    if not body:
-        return START
-    lines = ["import logging, os, sys, types, warnings", "from cherenkov_mlops.errors import *"]
-    lines += ["def run(config, run_dir, *, force):"] + [f"    {line}" for line in body.splitlines()]
-    lines += ["stage = types.ModuleType('report'); stage.run = run"]
-    lines += ["sys.modules['cherenkov_mlops.stages.report'] = stage"]
-    return "\n".join([*lines, START])

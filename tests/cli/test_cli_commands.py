@@ -43,8 +43,8 @@ def test_help_imports_nothing_heavy(command):
     assert result.stderr.strip() == "[]"
 
 
-def test_version(call):
-    assert call("--version").stdout == f"cherenkov-mlops {__version__}\n"
+def test_version(start):
+    assert start("--version").stdout == f"cherenkov-mlops {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,22 @@ def test_wrong_usage_ends_with_2(call, arguments):
     assert "Traceback" not in result.stderr
 
 
-def test_five_mistakes_print_five_lines(call, tmp_path):
+def test_five_mistakes_print_five_lines(start, tmp_path):
     path = tmp_path / "bad.yaml"
-    path.write_text("run: {name: a b}\ntask: x\ntrain: {n_epoch: 1, batch_size: 0}\nfoo: 1\n")
-    result = call("train", path)
+    path.write_text(
+        "run: {name: a b}\ntask: x\ndata: {train: {signal: g.h5}}\n"
+        "train: {n_epoch: 1, batch_size: 0}\nfoo: 1\n"
+    )
+    result = start("train", path)
     assert result.returncode == 2
     lines = result.stderr.splitlines()
-    assert len(lines) == 6  # The sixth: no training files at all.
-    assert all(line.startswith(f"error: {path}:") for line in lines[1:])
+    assert [line.split(": ")[:3] for line in lines] == [
+        ["error", f"{path}:1:7", "run.name"],
+        ["error", f"{path}:2:1", "task"],
+        ["error", f"{path}:4:9", "train.n_epoch"],
+        ["error", f"{path}:4:21", "train.batch_size"],
+        ["error", f"{path}:5:1", "foo"],
+    ]
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -100,10 +108,10 @@ def test_config_check_is_content_when_the_files_are_there(call, study, tmp_path)
     assert (result.returncode, result.stdout) == (0, f"{study}: no mistakes\n")
 
 
-def test_config_check_finds_names_that_ctlearn_does_not_know(call, study, tmp_path):
+def test_config_check_finds_names_that_ctlearn_does_not_know(start, study, tmp_path):
     (tmp_path / "gammas.h5").touch()
     study.write_text(study.read_text() + "ctlearn:\n  DLImageReader:\n    modus: mono\n")
-    result = call("config", "check", study)
+    result = start("config", "check", study)
     assert result.returncode == 2
     assert result.stderr.startswith(f"error: {study}:8:5: ctlearn.DLImageReader.modus: ")
     assert result.stderr.count("\n") == 1

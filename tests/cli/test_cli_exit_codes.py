@@ -7,9 +7,30 @@ import pytest
 from cherenkov_mlops.console import is_disk_full
 
 
-def test_a_stage_that_works_ends_with_0_and_its_messages(call, study):
-    body = "logging.getLogger('cherenkov_mlops.x').info('[b]done[/b] 100 % of ' + 'x' * 100)"
+def test_messages_come_out_in_this_process_too(call, study):
+    result = call("report", study, body="logging.getLogger('cherenkov_mlops.x').info('done')")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "done\n", "")
+
+
+def test_noise_goes_to_the_log_of_the_run_and_an_error_names_it(call, study, tmp_path):
+    body = """\
+run_dir.logs.mkdir(parents=True)
+logging.getLogger('cherenkov_mlops').warning('seen')
+os.write(1, b'noise')
+raise ValueError('odd')"""
     result = call("report", study, body=body)
+    log = tmp_path / "runs" / "first" / "logs" / "report.log"
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"warning: seen\nerror: ValueError: odd; log: {log}; "
+        f"to continue: cherenkov-mlops report {study}\n"
+    )
+    assert log.read_text().startswith("noise")
+
+
+def test_a_stage_that_works_ends_with_0_and_its_messages(start, study):
+    body = "logging.getLogger('cherenkov_mlops.x').info('[b]done[/b] 100 % of ' + 'x' * 100)"
+    result = start("report", study, body=body)
     assert (result.returncode, result.stderr) == (0, "")
     # Neither markup nor the width of the terminal changes a message.
     assert result.stdout == "[b]done[/b] 100 % of " + "x" * 100 + "\n"
@@ -79,8 +100,8 @@ def test_a_full_disk_is_found_behind_another_error():
     assert is_disk_full(error)
 
 
-def test_an_unexpected_error_is_one_line_with_log_and_command(call, study, tmp_path):
-    result = call("report", study, "-o", "run.seed=7", body="raise ValueError('odd\\nand more')")
+def test_an_unexpected_error_is_one_line_with_log_and_command(start, study, tmp_path):
+    result = start("report", study, "-o", "run.seed=7", body="raise ValueError('odd\\nand more')")
     (log,) = tmp_path.glob("cherenkov-mlops-report-*.log")
     assert result.returncode == 1
     assert result.stderr == (
@@ -90,7 +111,7 @@ def test_an_unexpected_error_is_one_line_with_log_and_command(call, study, tmp_p
     assert "Traceback" in log.read_text() and "and more" in log.read_text()
 
 
-def test_noise_and_traceback_go_to_the_log_of_the_run(call, study, tmp_path):
+def test_noise_and_traceback_go_to_the_log_of_the_run(start, study, tmp_path):
     body = """\
 os.write(2, b'noise of a library\\n')
 print('printed')
@@ -99,7 +120,7 @@ run_dir.logs.mkdir(parents=True)
 logging.getLogger('cherenkov_mlops').warning('seen')
 os.write(1, b'later noise\\n')
 raise ValueError('odd')"""
-    result = call("report", study, body=body)
+    result = start("report", study, body=body)
     log = tmp_path / "runs" / "first" / "logs" / "report.log"
     assert result.stdout == ""
     assert result.stderr.splitlines()[0] == "warning: seen"
@@ -122,13 +143,13 @@ raise ValueError('odd')"""
     assert "ValueError: odd" in log.read_text()
 
 
-def test_a_rich_bar_of_a_stage_stays_off_a_pipe_and_prints_reach_it(call, study):
+def test_the_console_of_rich_is_the_terminal(start, study):
     body = "import rich\nrich.get_console().print('on the terminal')"
-    assert call("report", study, body=body).stdout == "on the terminal\n"
+    assert start("report", study, body=body).stdout == "on the terminal\n"
 
 
-def test_ctrl_c_ends_with_130_and_one_line(call, study):
+def test_ctrl_c_ends_with_130_and_one_line(start, study):
     body = "import signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)"
-    result = call("report", study, body=body)
+    result = start("report", study, body=body)
     assert (result.returncode, result.stdout) == (130, "")
     assert result.stderr == "interrupted; the same command goes on\n"

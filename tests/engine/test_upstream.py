@@ -235,9 +235,7 @@ class TestJ:
         both = config.model_copy(
             update={
                 "ctlearn": {
-                    "PredictCTLearnModel": {
-                        "load_energy_model_from": str(energy_run.trained_model)
-                    }
+                    "PredictCTLearnModel": {"load_energy_model_from": str(energy_run.trained_model)}
                 }
             }
         )
@@ -277,8 +275,9 @@ class TestK:
         assert (theirs[..., 2] == 0).mean() > (cured[..., 2] == 0).mean()
 
     @pytest.mark.parametrize(
-        "channel", ["image", "log_image", "cleaned_image", "log_cleaned_image", "peak_time"]
-        + ["relative_peak_time", "cleaned_peak_time", "cleaned_relative_peak_time"]
+        "channel",
+        ["image", "log_image", "cleaned_image", "log_cleaned_image", "peak_time"]
+        + ["relative_peak_time", "cleaned_peak_time", "cleaned_relative_peak_time"],
     )
     def test_each_channel_alone_is_bit_identical(self, dl1_files, channel):
         stock, ours = open_both([dl1_files["gamma_test"]], [channel])

@@ -34,7 +34,7 @@ def _type_expectations() -> dict[str, float]:
         return float(np.mean(score[~signal] < kept[-1]))
 
     return {
-        "roc_auc": u_statistic / n_signal / n_background,
+        "auc": u_statistic / n_signal / n_background,
         "accuracy": (true_pos + true_neg) / len(score),
         "balanced_accuracy": (true_pos / n_signal + true_neg / n_background) / 2,
         "precision": true_pos / (true_pos + false_pos),
@@ -118,8 +118,8 @@ def test_the_cut_at_fixed_efficiency_keeps_that_share_of_signal():
 
 def test_swapped_classes_give_an_auc_below_one_half():
     swapped = EVENTS | {"gh_score": 1 - EVENTS["gh_score"]}
-    straight = METRICS["roc_auc"].evaluate(EVENTS, SETTINGS)
-    assert METRICS["roc_auc"].evaluate(swapped, SETTINGS) == pytest.approx(1 - straight, rel=1e-9)
+    straight = METRICS["auc"].evaluate(EVENTS, SETTINGS)
+    assert METRICS["auc"].evaluate(swapped, SETTINGS) == pytest.approx(1 - straight, rel=1e-9)
 
 
 def test_rmsle_is_not_the_root_of_the_mse():

@@ -110,7 +110,7 @@ def test_a_comparison_ranks_runs_and_lists_what_differs(tmp_path, run_folders):
     summary = json.loads(output.with_suffix(".json").read_text())
     assert summary["ranked"]
     assert summary["baseline"] == "bad"
-    ranks = {label: run["rank"] for label, run in summary["metrics"]["roc_auc"]["runs"].items()}
+    ranks = {label: run["rank"] for label, run in summary["metrics"]["auc"]["runs"].items()}
     assert ranks == {"good": 1, "alike": 1, "bad": 3}
     differing = summary["config_differences"]
     assert set(differing) == {"run.name", "train.optimizer.base_learning_rate"}

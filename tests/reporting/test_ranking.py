@@ -30,22 +30,22 @@ def test_the_clearly_worse_run_is_last_in_all_metrics(kind):
 
 def test_runs_that_the_events_cannot_tell_apart_are_tied(three_runs):
     good, alike, bad = three_runs
-    assert rank_by(METRICS["roc_auc"], [good, alike, bad]) == [1, 1, 3]
-    assert rank_by(METRICS["roc_auc"], [bad, alike, good]) == [3, 1, 1]
+    assert rank_by(METRICS["auc"], [good, alike, bad]) == [1, 1, 3]
+    assert rank_by(METRICS["auc"], [bad, alike, good]) == [3, 1, 1]
 
 
 def test_a_difference_that_all_pairs_share_is_seen_though_the_intervals_overlap(three_runs):
     draws = np.random.default_rng(1).normal(0.9, 0.05, 40)
-    better = _with(three_runs[0], "roc_auc", 0.901, draws + 0.001)
-    worse = _with(three_runs[0], "roc_auc", 0.900, draws)
-    assert is_clearly_better(METRICS["roc_auc"], better, worse)
-    assert not is_clearly_better(METRICS["roc_auc"], worse, better)
+    better = _with(three_runs[0], "auc", 0.901, draws + 0.001)
+    worse = _with(three_runs[0], "auc", 0.900, draws)
+    assert is_clearly_better(METRICS["auc"], better, worse)
+    assert not is_clearly_better(METRICS["auc"], worse, better)
 
 
 def test_nan_ranks_behind_every_value_and_two_nans_are_tied(three_runs):
-    missing = _with(three_runs[0], "roc_auc", math.nan)
+    missing = _with(three_runs[0], "auc", math.nan)
     runs = [missing, three_runs[2], copy.deepcopy(missing)]
-    assert rank_by(METRICS["roc_auc"], runs) == [2, 1, 2]
+    assert rank_by(METRICS["auc"], runs) == [2, 1, 2]
 
 
 def test_nearer_to_zero_is_better_for_a_bias():

@@ -126,7 +126,7 @@ def _model_type_first(old: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _convert_model_type(conversion: Conversion, key: str, value: Any) -> None:
-    kind = MODEL_TYPES.get(value, value)
+    kind = MODEL_TYPES.get(str(value), value)
     before = conversion.values.get("model", {}).get("type")
     if before is None:
         conversion.put("model.type", kind)

@@ -215,9 +215,7 @@ def _check_telescope_pixels(
         _refuse(path, number, start, used & ~piece["image"].any(axis=1), "all-zero", "image")
 
 
-def _refuse(
-    path: Path, number: int, start: int, bad: np.ndarray, what: str, column: str
-) -> None:
+def _refuse(path: Path, number: int, start: int, bad: np.ndarray, what: str, column: str) -> None:
     if bad.any():
         raise DataError(
             f"{path}: telescope {number}, row {start + int(np.flatnonzero(bad)[0])}: expected "

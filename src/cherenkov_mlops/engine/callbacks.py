@@ -176,5 +176,3 @@ def reduce_learning_rate(
         min_delta=min_delta,
         min_lr=min_lr,
     )
-
-

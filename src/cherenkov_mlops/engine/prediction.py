@@ -41,7 +41,12 @@ class PredictionRecord:
 
 
 def predict_file(
-    config: RunConfig, model: Path, source: Path, output: Path, telescopes: list[int], log_file: Path
+    config: RunConfig,
+    model: Path,
+    source: Path,
+    output: Path,
+    telescopes: list[int],
+    log_file: Path,
 ) -> PredictionRecord:
     """DL2 file ``output`` made from the DL1 file ``source``; nothing is left behind on failure.
 
@@ -66,7 +71,9 @@ def predict_file(
     tool_class = StereoPredictTool if config.data.mode == "stereo" else MonoPredictTool
     partial = output.with_name(f".{output.name}.partial")
     output.parent.mkdir(parents=True, exist_ok=True)
-    tool = tool_class(config=_prediction_traits(config, model, source, partial, telescopes, log_file))
+    tool = tool_class(
+        config=_prediction_traits(config, model, source, partial, telescopes, log_file)
+    )
     try:
         run_tool(tool)
         partial.replace(output)
@@ -78,7 +85,12 @@ def predict_file(
 
 
 def _prediction_traits(
-    config: RunConfig, model: Path, source: Path, output: Path, telescopes: list[int], log_file: Path
+    config: RunConfig,
+    model: Path,
+    source: Path,
+    output: Path,
+    telescopes: list[int],
+    log_file: Path,
 ) -> Config:
     options = {
         "input_url": str(source),

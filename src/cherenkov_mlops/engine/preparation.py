@@ -97,7 +97,9 @@ def _count(
     return Counts(
         cuts=reader.cut_counts.as_rows(list(inputs.files)),
         sets={
-            name: {label: int((classes[rows] == CLASS_NUMBER[label]).sum()) for label in inputs.files}
+            name: {
+                label: int((classes[rows] == CLASS_NUMBER[label]).sum()) for label in inputs.files
+            }
             for name, rows in parts.items()
         },
         energy_edges_tev=list(edges_tev),

@@ -27,6 +27,7 @@ READER_OPTIONS = (
     "allowed_tel_types",
     "allowed_tels",
 )
+NULL_MEANS_NONE = ("attention_mechanism", "pooling_type")
 HEAD_OPTIONS = ("head_layers", "head_activation_function")
 
 
@@ -100,8 +101,9 @@ def model_traits(config: RunConfig) -> dict[str, Any]:
         # CTLearn keeps one entry a task: those not given keep their default.
         if name in options:
             options[name] = CTLearnModel.class_traits()[name].default() | options[name]
-    if "attention_mechanism" in config.model.model_fields_set:
-        options["attention_mechanism"] = config.model.attention_mechanism
+    # Here null has a meaning, which is not CTLearn's default.
+    for name in set(NULL_MEANS_NONE) & set(known):
+        options[name] = getattr(config.model, name)
     return options
 
 

@@ -1,11 +1,11 @@
 """The training of a run: prepared model and manifest in, trained model and history out."""
 
-import sys
 import time
 from typing import Any
 
 import keras
 import numpy as np
+import rich
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import Manifest
@@ -32,7 +32,7 @@ def train_model(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dict[
     tool = TrainTool(
         manifest.training_rows,
         manifest.validation_rows,
-        show_progress=sys.stderr.isatty(),
+        show_progress=rich.get_console().is_terminal,
         config=tool_traits(
             "TrainCTLearnModel",
             _tool_options(config, manifest, run_dir),

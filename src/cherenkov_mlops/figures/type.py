@@ -13,7 +13,7 @@ from cherenkov_mlops.figures.style import FAINT, PALETTE, SHARES
 from cherenkov_mlops.metrics.base import EvaluationSettings
 from cherenkov_mlops.metrics.binning import statistic_by_energy
 from cherenkov_mlops.metrics.events import Events
-from cherenkov_mlops.metrics.type import has_both_classes, predicted_signal, roc_auc
+from cherenkov_mlops.metrics.type import auc, has_both_classes, predicted_signal
 
 _MAX_CURVE_POINTS = 300
 _N_SCORE_BINS = 50
@@ -32,7 +32,7 @@ def roc_points(events: Events) -> dict[str, Any]:
         "background_efficiency": background[rows],
         "signal_efficiency": signal[rows],
         "threshold": threshold[rows],
-        "auc": roc_auc(events),
+        "auc": auc(events),
     }
 
 
@@ -148,7 +148,7 @@ def confusion_matrix(ax: Axes, *, counts, classes, label, style):
 def auc_in_bins(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
     """AUC between the classes in each bin of true energy, with its interval."""
     return statistic_by_energy(
-        events, settings.energy_edges_tev, roc_auc, settings.n_bootstrap, settings.seed
+        events, settings.energy_edges_tev, auc, settings.n_bootstrap, settings.seed
     )
 
 

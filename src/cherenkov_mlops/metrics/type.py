@@ -62,7 +62,7 @@ def predicted_signal(events: Events, settings: EvaluationSettings) -> np.ndarray
     failure="worse than guessing: the classes may be swapped",
 )
 @with_both_classes
-def roc_auc(events: Events) -> float:
+def auc(events: Events) -> float:
     """Area under the ROC curve: probability that a signal event scores above a background event.
 
     Never flipped: below 0.5 the classes may be swapped. scikit-learn, ``roc_auc_score``.

@@ -209,9 +209,7 @@ def light_table(ground_m: float, zenith_deg: float) -> LightTable:
     cube = qmc.Sobol(4, seed=20).random(_N_POINTS)
     # Like Hillas' angles, lateral distances fall exponentially: a bright core, long tails.
     radius = gammaincinv(2, cube[:, 1]) / np.sqrt(3)
-    residual = radius * np.array(
-        [np.cos(2 * np.pi * cube[:, 2]), np.sin(2 * np.pi * cube[:, 2])]
-    )
+    residual = radius * np.array([np.cos(2 * np.pi * cube[:, 2]), np.sin(2 * np.pi * cube[:, 2])])
     points = np.column_stack([cube[:, 0], residual.T])
     shape = (_AGES.size, heights.size, _N_ANGLES)
     density, offsets = np.empty(shape), np.empty((*shape, _N_SAMPLES, 2), dtype=np.float32)

@@ -225,9 +225,7 @@ class Observatory:
         found[wanted] = images.triggered
         return found, Exposed(model, row, images)
 
-    def _light(
-        self, model: LightModel, showers: Developed, n: int
-    ) -> tuple[Segments, np.ndarray]:
+    def _light(self, model: LightModel, showers: Developed, n: int) -> tuple[Segments, np.ndarray]:
         """Segments of the showers worth a closer look, and their light in each telescope."""
         cascades = showers.cascades
         rough = cut_segments(cascades, N_PIECES_FIRST, self.ground_m)

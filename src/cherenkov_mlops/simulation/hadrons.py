@@ -149,9 +149,7 @@ def _transport(
     return arrived.select(reacts), is_nucleon[reacts], decayed.select(above_ground)
 
 
-def develop_hadrons(
-    rng: np.random.Generator, protons: Particles, ground_m: float
-) -> HadronShower:
+def develop_hadrons(rng: np.random.Generator, protons: Particles, ground_m: float) -> HadronShower:
     """Photons and muons of ``protons``, generation by generation, all showers side by side."""
     depth = rng.exponential(interaction_length(protons.energy, np.ones(len(protons), bool)))
     first = protons.advanced(depth)

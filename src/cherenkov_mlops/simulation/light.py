@@ -15,9 +15,7 @@ WAVELENGTHS_NM = np.arange(300.0, 551.0, 25.0)
 #: Photo-electrons for each photon on the mirror: detection efficiency of the sensors times
 #: window, light guides, mirror reflectivity and shadow (read off Heller et al. 2017,
 #: Eur. Phys. J. C 77, 47, figures on photo-detection and window transmission).
-EFFICIENCY = 0.72 * np.array(
-    [0.02, 0.11, 0.19, 0.25, 0.28, 0.30, 0.31, 0.31, 0.30, 0.24, 0.09]
-)
+EFFICIENCY = 0.72 * np.array([0.02, 0.11, 0.19, 0.25, 0.28, 0.30, 0.31, 0.31, 0.30, 0.24, 0.09])
 #: Spread [deg] of the optics: on the axis, and per degree off the axis.
 PSF_DEG, PSF_PER_DEG = 0.03, 0.012
 
@@ -83,8 +81,10 @@ class PhotoElectrons:
 def join_light(parts: list[PhotoElectrons]) -> PhotoElectrons:
     """All photo-electrons of several sources of light."""
     return PhotoElectrons(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in
-          ("image", "pixel", "time"))
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("image", "pixel", "time")
+        )
     )
 
 

@@ -224,9 +224,7 @@ def cut_segments(cascades: Cascades, n_pieces: int, ground_m: float) -> Segments
     # After 2.2 beta + 7 radiation lengths fewer than 2 % of the electrons of the maximum are left.
     end = np.clip(np.minimum(to_ground, 2.2 * cascades.beta + 7), 1e-3, None)
     edges = np.multiply.outer(end, np.linspace(0, 1, n_pieces + 1))
-    height = atmosphere.height(
-        depth_start[:, None] + edges * RADIATION_LENGTH * cosine[:, None]
-    )
+    height = atmosphere.height(depth_start[:, None] + edges * RADIATION_LENGTH * cosine[:, None])
     along = (start.position[:, 2:] - height) / cosine[:, None]
     middle, length = (along[:, 1:] + along[:, :-1]) / 2, np.diff(along, axis=1)
     t, beta = (edges[:, 1:] + edges[:, :-1]) / 2, cascades.beta[:, None]

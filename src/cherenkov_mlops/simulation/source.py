@@ -41,6 +41,8 @@ from cherenkov_mlops.simulation.options import SimulationOptions
 DEFAULT_N_IMAGES = 1000
 #: Time of the first event, and seconds between events.
 FIRST_TIME, INTERVAL_S = Time("2025-01-01T00:00:00", scale="tai"), 0.01
+#: Showers without a single trigger after which no more are thrown.
+GIVE_UP_AFTER = 20_000
 _N_ENERGY_BINS, _N_CORE_BINS = 50, 40
 
 # EventSource logs the path of its input at level INFO; there is none.
@@ -184,6 +186,8 @@ class ShowerSource(EventSource):
                 yield self._fill(event, times[row])
             self.n_thrown = int(batch.numbers[-1])
             self._count(batch, len(batch.numbers))
+            if not self.n_images and self.n_thrown >= GIVE_UP_AFTER:
+                return
 
     def _is_enough(self) -> bool:
         return self._n_wanted is not None and self.n_images >= self._n_wanted
@@ -208,9 +212,7 @@ class ShowerSource(EventSource):
             ),
         )
         altitude, azimuth = self._pointing.to(u.rad)
-        for tel_id, image, impact in zip(
-            event.tel_ids, event.images, event.impact_m, strict=True
-        ):
+        for tel_id, image, impact in zip(event.tel_ids, event.images, event.impact_m, strict=True):
             data.trigger.tel[tel_id] = TelescopeTriggerContainer(
                 time=time, event_type=EventType.SUBARRAY
             )

@@ -128,9 +128,7 @@ def digest_of(events: pd.DataFrame) -> str:
 def _read_training(run_dir: RunDir, facts: dict[str, Any]) -> dict[str, Any]:
     with run_dir.history.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    history: dict[str, list[float]] = {
-        name: [float(row[name]) for row in rows] for name in rows[0]
-    }
+    history: dict[str, list[float]] = {name: [float(row[name]) for row in rows] for name in rows[0]}
     history["epoch"] = [int(epoch) for epoch in history["epoch"]]
     return {"history": history, "best_epoch": facts["best_epoch"], "attempts": [1]}
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import TracebackType
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.provenance import timestamp
-from cherenkov_mlops.run_dir import RunDir, write_text_atomically
+from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages.record import RunRecord, fingerprint
 
 log = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ def run_stage(
     if complete and not changes and not force:
         log.info("%s: complete and unchanged: %s", stage, outputs_of(stage, run_dir)[0])
         return
-    if complete and changes and not force:
+    if complete and changes and not force and not _is_cheap_update(stage, changes):
         raise UserError(_refusal(stage, run_dir, changes))
     with Attempt(stage, config, run_dir):
         body(config, run_dir)
@@ -117,6 +116,11 @@ def _changes(stage: str, config: RunConfig, run_dir: RunDir, record: RunRecord) 
     ]
 
 
+def _is_cheap_update(stage: str, changes: list[str]) -> bool:
+    """A page whose results were made again is simply made again too."""
+    return stage == "report" and all(change.startswith("stage ") for change in changes)
+
+
 def _refusal(stage: str, run_dir: RunDir, changes: list[str]) -> str:
     shown = "; ".join(changes[:3]) + (f"; and {len(changes) - 3} more" if len(changes) > 3 else "")
     return (
@@ -138,12 +142,13 @@ class Attempt:
         self.is_new_run = not run_dir.path.exists()
 
     def __enter__(self) -> "Attempt":
+        self.record = RunRecord.read(self.run_dir)
+        # Taken before the work: an input that changes meanwhile is noticed the next time. Before
+        # any file is written, too: a missing input must leave nothing behind.
+        self.made_of = fingerprint(self.stage, self.config, self.run_dir, self.record)
         self.run_dir.logs.mkdir(parents=True, exist_ok=True)
         self._open_log()
-        self._store_config()
-        self.record = RunRecord.read(self.run_dir)
-        # Taken before the work: an input that changes meanwhile is noticed the next time.
-        self.made_of = fingerprint(self.stage, self.config, self.run_dir, self.record)
+        self.config.write_to(self.run_dir)
         self.number = self.record.start(self.stage, self.config)
         for output in self.outputs:
             if output.exists():
@@ -206,13 +211,6 @@ class Attempt:
         self._handler.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger("cherenkov_mlops").addHandler(self._handler)
         log.debug("%s: started %s", self.stage, timestamp())
-
-    def _store_config(self) -> None:
-        given = self.config.source
-        ours = (self.run_dir.config, self.run_dir.resolved_config)
-        if given is not None and given.exists() and given not in ours:
-            write_text_atomically(self.run_dir.config, given.read_text(encoding="utf-8"))
-        write_text_atomically(self.run_dir.resolved_config, to_yaml(self.config.dump()))
 
 
 def _aside(output: Path) -> Path:
