@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tables
 
+from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.stages import prepare, test, train
 from simulated import load_study, merge, study
@@ -50,9 +51,11 @@ def refuse(dl1_files, tmp_path) -> Callable[..., str]:
 
 
 def set_pixels(file: tables.File, column: str, value: float) -> None:
+    """Spoil the first image that passes the cuts."""
     table = file.get_node(IMAGES)
     rows = table.read()
-    rows[column][3] = value
+    intensity = file.get_node(IMAGES.replace("images", "parameters")).col("hillas_intensity")
+    rows[column][np.flatnonzero(intensity > 100)[0]] = value
     table.modify_rows(0, rows=rows)
     table.flush()
 
@@ -102,6 +105,7 @@ def test_a_table_is_missing(refuse, broken, node, words):
     assert words in refuse(DataError, path)
 
 
+@pytest.mark.filterwarnings("ignore:object name is not a valid Python identifier")
 def test_old_data_format(refuse, broken):
     def age(file):
         file.root._v_attrs["CTA PRODUCT DATA MODEL VERSION"] = "v5.0.0"
@@ -109,6 +113,7 @@ def test_old_data_format(refuse, broken):
     assert "expected data format v6.0.0 or later, got v5.0.0" in refuse(DataError, broken(age))
 
 
+@pytest.mark.filterwarnings("ignore:object name is not a valid Python identifier")
 def test_not_written_by_ctapipe(refuse, broken):
     def forget(file):
         del file.root._v_attrs["CTA INSTRUMENT ID"]
@@ -123,7 +128,7 @@ def test_not_written_by_ctapipe(refuse, broken):
 def test_bad_pixels(refuse, broken, column, value, words):
     path = broken(lambda file: set_pixels(file, column, value))
     message = refuse(DataError, path)
-    assert words in message and "telescope 21, row 3" in message
+    assert words in message and "telescope 21, row " in message
 
 
 def test_images_and_parameters_of_different_length(refuse, broken):
@@ -157,14 +162,8 @@ def test_a_telescope_without_table_is_used_elsewhere(broken, dl1_files, tmp_path
     with caplog.at_level("INFO"):
         prepare.run(config, run_dir)
     assert caplog.text.count("has no tables of telescopes 21") == 1
-    counts = prepared_counts(run_dir)
-    assert counts["telescopes"]["21"] > 0 and counts["telescopes"]["22"] > 0
-
-
-def prepared_counts(run_dir):
-    from cherenkov_mlops.data.manifest import read_manifest
-
-    return {"telescopes": read_manifest(run_dir).counts.telescopes}
+    images = read_manifest(run_dir).counts.telescopes
+    assert images["21"] > 0 and images["22"] > 0
 
 
 def test_a_telescope_that_is_nowhere(refuse):

@@ -40,20 +40,12 @@ class PredictionRecord:
     seconds_network: float
 
 
-def predict_file(
-    config: RunConfig,
-    model: Path,
-    source: Path,
-    output: Path,
-    telescopes: list[int],
-    log_file: Path,
-) -> PredictionRecord:
-    """DL2 file ``output`` made from the DL1 file ``source``; nothing is left behind on failure.
+@dataclass(frozen=True)
+class Job:
+    """One prediction: what from, where to.
 
     Parameters
     ----------
-    config : RunConfig
-        The run.
     model : Path
         Trained model.
     source, output : Path
@@ -62,46 +54,53 @@ def predict_file(
         Telescopes of ``source`` to use.
     log_file : Path
         Log file of CTLearn's tool.
+    """
+
+    model: Path
+    source: Path
+    output: Path
+    telescopes: list[int]
+    log_file: Path
+
+    @property
+    def partial(self) -> Path:
+        """Where the output grows until it is complete."""
+        return self.output.with_name(f".{self.output.name}.partial")
+
+
+def predict_file(config: RunConfig, job: Job) -> PredictionRecord:
+    """What was predicted; the DL2 file is there afterwards, or nothing on failure.
 
     Raises
     ------
     NoEventsError
-        No event of ``source`` passes the cuts.
+        No event of the source passes the cuts.
     """
     tool_class = StereoPredictTool if config.data.mode == "stereo" else MonoPredictTool
-    partial = output.with_name(f".{output.name}.partial")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    tool = tool_class(
-        config=_prediction_traits(config, model, source, partial, telescopes, log_file)
-    )
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    tool = tool_class(config=_prediction_traits(config, job))
     try:
         run_tool(tool)
-        partial.replace(output)
+        job.partial.replace(job.output)
     finally:
-        partial.unlink(missing_ok=True)
+        job.partial.unlink(missing_ok=True)
         with suppress(AttributeError):
             tool.dl1dh_reader.close_files()
     return PredictionRecord(tool.n_predicted, tool.seconds_reading, tool.seconds_network)
 
 
-def _prediction_traits(
-    config: RunConfig,
-    model: Path,
-    source: Path,
-    output: Path,
-    telescopes: list[int],
-    log_file: Path,
-) -> Config:
+def _prediction_traits(config: RunConfig, job: Job) -> Config:
     options = {
-        "input_url": str(source),
-        "output_path": str(output),
+        "input_url": str(job.source),
+        "output_path": str(job.partial),
         "batch_size": config.test.batch_size,
         "stack_telescope_images": config.data.stack_telescope_images,
         "sort_by_intensity": config.data.sort_by_intensity,
-        MODEL_TRAITS[config.task]: str(model),
+        MODEL_TRAITS[config.task]: str(job.model),
     }
+    given = base_traits(config, job.telescopes)
+    traits = tool_traits("PredictCTLearnModel", options, given, job.log_file)
     # Pixels stay in the DL1 file; image parameters are small and wanted beside predictions.
-    traits = tool_traits("PredictCTLearnModel", options, base_traits(config, telescopes), log_file)
     for name in ("dl1_images", "true_images", "r0_waveforms", "r1_waveforms"):
         traits.HDF5Merger.setdefault(name, False)
     traits.HDF5Merger.overwrite = True
@@ -144,11 +143,15 @@ def _predict_or_skip(
     source = Path(file.path)
     # In mono a telescope without tables has nothing to predict; stacked images need its place.
     used = [n for n in telescopes if n in file.images or config.data.mode == "stereo"]
-    output = run_dir.dl2(source, label)
+    job = Job(
+        model=run_dir.trained_model,
+        source=source,
+        output=run_dir.dl2(source, label),
+        telescopes=used,
+        log_file=run_dir.logs / "test.ctlearn.log",
+    )
     try:
-        return predict_file(
-            config, run_dir.trained_model, source, output, used, run_dir.logs / "test.ctlearn.log"
-        )
+        return predict_file(config, job)
     except NoEventsError:
         log.warning("test: %s: no event is left after the cuts; passed over", source)
         return None

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from ctapipe.core.expression_engine import ExpressionError
 from ctapipe.core.tool import ToolConfigurationError
 from traitlets import TraitError
 
@@ -36,7 +37,7 @@ def open_reader(config: RunConfig, inputs: Inputs) -> Iterator[CuredImageReader]
             input_url_background=inputs.paths("background"),
             config=base_traits(config, inputs.telescopes),
         )
-    except (TraitError, ToolConfigurationError, NameError, KeyError, SyntaxError) as error:
+    except (TraitError, ToolConfigurationError, ExpressionError, SyntaxError) as error:
         # What ctapipe raises for a cut on a column that is not there, among others.
         reason = " ".join(str(error).split())
         raise UserError(
@@ -109,3 +110,7 @@ def _count(
         },
         telescopes={str(number): int(n) for number, n in zip(telescopes, images, strict=True)},
     )
+
+
+def _count_classes(classes: np.ndarray, inputs: Inputs) -> dict[str, int]:
+    return {label: int((classes == CLASS_NUMBER[label]).sum()) for label in inputs.files}

@@ -101,9 +101,10 @@ def model_traits(config: RunConfig) -> dict[str, Any]:
         # CTLearn keeps one entry a task: those not given keep their default.
         if name in options:
             options[name] = CTLearnModel.class_traits()[name].default() | options[name]
-    # Here null has a meaning, which is not CTLearn's default.
-    for name in set(NULL_MEANS_NONE) & set(known):
-        options[name] = getattr(config.model, name)
+    if config.model.type in SHIPPED_MODELS:
+        # Here null has a meaning, which is not CTLearn's default.
+        for name in set(NULL_MEANS_NONE) & set(known):
+            options[name] = getattr(config.model, name)
     return options
 
 

@@ -45,7 +45,8 @@ class SimulationOptions:
     obs_id : int, optional
         Observation id; by default a number derived from all other options.
     true_images : bool
-        Also write the photo-electrons before noise, and their parameters.
+        Also write the photo-electrons before noise, and their parameters: slower, but only then
+        can ctapipe's ``EventSource`` (``ctapipe-process``) read the file again.
     """
 
     particle: str = "gamma"

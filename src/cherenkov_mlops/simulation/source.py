@@ -225,7 +225,9 @@ class ShowerSource(EventSource):
             data.simulation.tel[tel_id] = SimulatedCameraContainer(
                 true_image_sum=np.int32(image.true.sum()),
                 true_image=image.true if self.options.true_images else None,
-                impact=TelescopeImpactParameterContainer(distance=impact * u.m),
+                impact=TelescopeImpactParameterContainer(
+                    distance=impact * u.m, prefix="true_impact"
+                ),
             )
         return data
 
