@@ -9,6 +9,7 @@ from traitlets.config import Config
 
 from cherenkov_mlops.engine.channels import channel_pixels
 from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.stages import simulate
 
 IMAGE = np.array([[0.5, 20.0, -1.0], [3.0, 4.0, 100.0]], dtype=np.float32)
 PEAK = np.array([[5.0, 7.0, 9.0], [1.0, 2.0, 6.0]], dtype=np.float32)
@@ -46,9 +47,11 @@ def test_inputs_are_left_alone():
     assert np.array_equal(PEAK, before)
 
 
-def test_scaled_integers_are_decoded_as_ctapipe_does(dl1_files, tmp_path):
+def test_scaled_integers_are_decoded_as_ctapipe_does(tmp_path):
+    # ctapipe's event source reads a file of simulations only with its true images.
+    source = simulate.run(tmp_path / "source.dl1.h5", n_images=40, seed=9, true_images=True)
     packed = tmp_path / "packed.dl1.h5"
-    pack(dl1_files["gamma_test"], packed)
+    pack(source, packed)
     node = "/dl1/event/telescope/images/tel_021"
     expected = read_table(packed, node)["image"]
     traits = Config(

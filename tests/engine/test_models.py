@@ -5,7 +5,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from simulated import load_study, study, write_study
 
 import cherenkov_mlops.engine.models.template as template
 from cherenkov_mlops.config.load import load_config
@@ -13,6 +12,7 @@ from cherenkov_mlops.engine.cost import count_flops, count_multiply_accumulates,
 from cherenkov_mlops.engine.model_builder import build_model, load_model_file, summarise
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.stages import run
+from simulated import load_study, study, write_study
 
 SHAPE = (48, 48, 2)
 HEADS = {"type": [8, 2], "energy": [8, 1], "cameradirection": [8, 2], "skydirection": [8, 2]}

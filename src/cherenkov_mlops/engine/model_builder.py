@@ -183,11 +183,13 @@ def _described_output(output: object) -> str:
 
 def _check_values(values: np.ndarray, task: str, where: str) -> None:
     if not np.isfinite(values).all():
-        raise UserError(f"{where}: expected finite values from a forward pass, got {values}")
+        raise UserError(
+            f"{where}: expected finite values from a forward pass, got {values.tolist()}"
+        )
     if task == "type" and not np.allclose(values.sum(axis=1), 1, atol=1e-4):
         raise UserError(
             f"{where}: task 'type' expects class probabilities that add up to 1, got the sums "
-            f"{values.sum(axis=1)}; end the model with a Softmax layer"
+            f"{values.sum(axis=1).tolist()}; end the model with a Softmax layer"
         )
 
 
