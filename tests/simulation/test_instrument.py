@@ -1,8 +1,5 @@
 """The SST-1M pair, arrays from files, cameras."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tables
@@ -16,9 +13,6 @@ from cherenkov_mlops.simulation.instrument import (
     read_subarray,
     sst1m_pair,
 )
-
-REAL_DATA = os.environ.get("CHERENKOV_MLOPS_REAL_DATA")
-needs_real_data = pytest.mark.skipif(not REAL_DATA, reason="CHERENKOV_MLOPS_REAL_DATA is not set")
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +34,8 @@ def test_inner_pixels_have_six_neighbours():
     assert number.min() >= 2
 
 
-@needs_real_data
-def test_pixels_are_where_the_real_camera_has_them():
-    real = read_subarray(Path(REAL_DATA) / "reference" / "sst1m_array.h5")
+def test_pixels_are_where_the_real_camera_has_them(real_data):
+    real = read_subarray(real_data / "reference" / "sst1m_array.h5")
     geometry = real.tel[21].camera.geometry
     table = np.stack([geometry.pix_x.to_value("m"), geometry.pix_y.to_value("m")], axis=1)
     distance, nearest = KDTree(table).query(digicam_pixels())

@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class EpochFacts(keras.callbacks.Callback):
-    """Adds learning rate, time and events of the epoch to Keras' logs, for all later callbacks.
+    """Draws the batches of each epoch, and adds what is known of it to Keras' logs.
+
+    All later callbacks find learning rate, time and events there.
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ class EpochFacts(keras.callbacks.Callback):
         self.loader = loader
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the clock."""
+        """Start the clock; draw by the number of the epoch, however often Keras asks for more."""
+        self.loader.set_epoch(epoch)
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -78,7 +78,7 @@ class SampledLoader(DLDataLoader):
 
     @property
     def share_never_seen(self) -> float:
-        """Share of the rows that were in no batch of any epoch begun so far."""
+        """Share of the rows that were in no batch so far."""
         return float(1 - self.seen.mean())
 
     def __len__(self) -> int:
@@ -98,15 +98,15 @@ class SampledLoader(DLDataLoader):
             order = generator.permutation(order)
             self.drawn = generator.choice(self.n_batches_in_all, len(self), replace=False)
         self._order = order
-        for batch in self.drawn:
-            self.seen[self._batch_positions(batch)] = True
 
     def _batch_positions(self, batch: int) -> np.ndarray:
         return self._order[batch * self.rows_per_batch : (batch + 1) * self.rows_per_batch]
 
     def __getitem__(self, index: int) -> tuple:
         """Features, labels and, for the particle type, sample weights of one batch."""
-        rows = self.rows[self._batch_positions(self.drawn[index])]
+        positions = self._batch_positions(self.drawn[index])
+        self.seen[positions] = True
+        rows = self.rows[positions]
         if self.DLDataReader.mode == "mono":
             batch = self.DLDataReader.generate_mono_batch(rows)
             features, labels = self._get_mono_item(batch)

@@ -135,13 +135,14 @@ class CuredPrediction(GuestTool, PredictCTLearnModel):
         self.dl1dh_reader.close_files()
 
 
-class MonoPredictTool(CuredPrediction, MonoPredictCTLearnModel):
+# Upstream's tools call super() for what is cured: the cure has to come after them.
+class MonoPredictTool(MonoPredictCTLearnModel, CuredPrediction):
     """Prediction telescope by telescope."""
 
     name = "cherenkov-mlops-predict-mono"
 
 
-class StereoPredictTool(CuredPrediction, StereoPredictCTLearnModel):
+class StereoPredictTool(StereoPredictCTLearnModel, CuredPrediction):
     """Prediction of array events from stacked images."""
 
     name = "cherenkov-mlops-predict-stereo"
