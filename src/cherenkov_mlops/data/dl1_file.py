@@ -206,13 +206,21 @@ def _check_telescope_pixels(
     path: Path, file: tables.File, number: int, min_intensity_pe: float
 ) -> None:
     images = file.get_node(f"{IMAGES}/tel_{number:03d}")
-    intensity = file.get_node(f"{PARAMETERS}/tel_{number:03d}").col("hillas_intensity")
+    looked_at = _bright_rows(file, number, min_intensity_pe)
     for start in range(0, len(images), ROWS_A_PIECE):
         piece = images.read(start, start + ROWS_A_PIECE)
-        used = intensity[start : start + ROWS_A_PIECE] > min_intensity_pe
+        used = looked_at[start : start + ROWS_A_PIECE]
         for name in ("image", "peak_time"):
             _refuse(path, number, start, used & ~np.isfinite(piece[name]).all(axis=1), "NaN", name)
         _refuse(path, number, start, used & ~piece["image"].any(axis=1), "all-zero", "image")
+
+
+def _bright_rows(file: tables.File, number: int, min_intensity_pe: float) -> np.ndarray:
+    """Mask of the images that any cut may keep; all of them if their intensity is not known."""
+    parameters = file.get_node(f"{PARAMETERS}/tel_{number:03d}")
+    if "hillas_intensity" not in parameters.colnames:
+        return np.ones(len(parameters), dtype=bool)
+    return parameters.col("hillas_intensity") > min_intensity_pe
 
 
 def _refuse(path: Path, number: int, start: int, bad: np.ndarray, what: str, column: str) -> None:

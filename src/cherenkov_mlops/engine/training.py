@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-import keras
 import numpy as np
 import rich
+import tensorflow as tf
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import Manifest
@@ -87,5 +87,5 @@ def _facts(
         "n_validation_events": len(manifest.validation_rows),
         "share_never_seen": tool.training_loader.share_never_seen,
         "training_time_s": seconds,
-        "keras_backend": keras.backend.backend(),
+        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
     }
