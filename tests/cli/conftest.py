@@ -18,7 +18,11 @@ stage = types.ModuleType('report')
 stage.run = run
 sys.modules['cherenkov_mlops.stages.report'] = stage
 """
-START = "from cherenkov_mlops.cli import main; main()"
+# A shell that starts something in the background switches Ctrl-C off; switch it on again.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from cherenkov_mlops.cli import main; main()"
+)
 
 Call = Callable[..., subprocess.CompletedProcess]
 
@@ -33,7 +37,7 @@ def study(tmp_path: Path) -> Path:
 
 def define_stage(body: str) -> str:
     """Python text of a stage: lines of ``body`` that know ``config``, ``run_dir``, ``force``."""
-    lines = ["def run(config, run_dir, *, force):", *(f"    {x}" for x in body.splitlines())]
+    lines = ["def run(config, run_dir, *, force, **options):", *(f"    {x}" for x in body.splitlines())]
     return PREAMBLE + "\n".join(lines)
 
 

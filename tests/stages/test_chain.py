@@ -25,7 +25,11 @@ from cherenkov_mlops.stages.lifecycle import describe_plan
 from simulated import load_study, study, write_study
 
 TASKS = ("type", "energy", "cameradirection", "skydirection")
-START = "from cherenkov_mlops.cli import main; main()"
+# A shell that starts something in the background switches Ctrl-C off; switch it on again.
+START = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from cherenkov_mlops.cli import main; main()"
+)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -170,6 +174,15 @@ def start(arguments, folder, **environment):
     )
 
 
+def end_of(process, seconds=120):
+    """What the process wrote to standard error; it is stopped if it does not end by itself."""
+    with process:
+        try:
+            return process.communicate(timeout=seconds)[1]
+        finally:
+            process.kill()
+
+
 def test_ctrl_c_during_the_training(dl1_files, tmp_path):
     content = study("energy", dl1_files, train={"n_epochs": 500})
     config, run_dir = load_study(tmp_path, content)
@@ -180,7 +193,7 @@ def test_ctrl_c_during_the_training(dl1_files, tmp_path):
         time.sleep(0.2)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    errors = end_of(process)
     assert process.returncode == 130, errors
     assert errors.splitlines() == ["interrupted; the same command goes on"]
     assert not run_dir.train_dir.exists()
@@ -206,7 +219,7 @@ def test_a_full_disk(dl1_files, tmp_path, small_disk):
     over = {"run": {"dir": str(small_disk)}, "model": {"architecture": [LARGE, LARGE]}}
     path = write_study(tmp_path, study("energy", dl1_files, **over))
     process = start(["run", path], tmp_path, TMPDIR=str(tmp_path))
-    _, errors = process.communicate(timeout=120)
+    errors = end_of(process)
     assert process.returncode == 3, errors
     assert "full" in errors and errors.count("\n") == 1
     run_dir = RunDir(small_disk / "tiny_energy")
