@@ -47,7 +47,9 @@ def measure_speed(n_images: int) -> None:
         for particle in ("gamma", "proton"):
             clock, processor = time.perf_counter(), time.process_time()
             path = run(
-                Path(folder) / f"{particle}.h5", particle=particle, n_images=n_images,
+                Path(folder) / f"{particle}.h5",
+                particle=particle,
+                n_images=n_images,
                 viewcone_deg=3.0,
             )
             clock, processor = time.perf_counter() - clock, time.process_time() - processor
@@ -89,8 +91,10 @@ def compare_particles(folder: Path) -> None:
     print("Medium-size telescopes, images above 50 p.e. (reference: m in the camera; ours: deg)")
     print(found.round(4).to_string())
     for name in ("width", "broken"):
-        ratios = {k: found.loc[k, "proton"][name] / found.loc[k, "gamma"][name]
-                  for k in ("reference", "ours")}
+        ratios = {
+            k: found.loc[k, "proton"][name] / found.loc[k, "gamma"][name]
+            for k in ("reference", "ours")
+        }
         print(f"proton over gamma, {name}: " + ", ".join(f"{k} {v:.2f}" for k, v in ratios.items()))
     print()
 
@@ -122,8 +126,12 @@ def mst_images(folder: Path) -> dict[str, pd.DataFrame]:
     return {
         particle: simulate_images(
             SimulationOptions(
-                particle=particle, n_showers=8000, energy_min_tev=energy, energy_max_tev=300,
-                viewcone_deg=8, scatter_radius_m=1500,
+                particle=particle,
+                n_showers=8000,
+                energy_min_tev=energy,
+                energy_max_tev=300,
+                viewcone_deg=8,
+                scatter_radius_m=1500,
             ),
             array,
             REFERENCE_CLEANING,

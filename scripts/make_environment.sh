@@ -13,7 +13,8 @@ find_python() {
     local candidates=(python3.12 python3 python "$HOME"/.pyenv/versions/3.12*/bin/python3.12)
     if [ -n "${PYENV_ROOT:-}" ]; then candidates+=("$PYENV_ROOT"/versions/3.12*/bin/python3.12); fi
     for base in "${CONDA_PREFIX:-}" "${CONDA_EXE:+${CONDA_EXE%/bin/conda}}" \
-                "$HOME/miniconda3" "$HOME/miniforge3" "$HOME/anaconda3" /opt/conda; do
+                "${MAMBA_ROOT_PREFIX:-}" "$HOME/miniconda3" "$HOME/miniforge3" "$HOME/mambaforge" \
+                "$HOME/micromamba" "$HOME/anaconda3" "$HOME/.conda" /opt/conda; do
         if [ -n "$base" ]; then candidates+=("$base/bin/python3.12" "$base"/envs/*/bin/python3.12); fi
     done
     for candidate in "${candidates[@]}"; do
@@ -27,10 +28,19 @@ find_python() {
     return 1
 }
 
-python=$(find_python)
-if ! { [ -x "$venv/bin/python" ] && is_312 "$venv/bin/python"; }; then
+is_whole() {
+    is_312 "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1
+}
+
+# One that was left half-made is made again.
+if ! is_whole; then
+    python=$(find_python)
     rm -rf "$venv"
-    "$python" -m venv "$venv"
+    if ! "$python" -m venv "$venv"; then
+        rm -rf "$venv"
+        echo "error: $python cannot make an environment; on Debian: apt-get install python3-venv" >&2
+        exit 1
+    fi
 fi
 # uv, itself a package, installs in seconds what pip needs minutes for.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$(grep '^uv==' requirements.lock)"

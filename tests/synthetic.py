@@ -10,6 +10,14 @@ from cherenkov_mlops.results import Results
 
 TASKS = ("type", "energy", "cameradirection", "skydirection")
 SETTINGS = EvaluationSettings(n_bootstrap=40)
+STAGE = {
+    "started": "2026-01-02T03:04:05+00:00",
+    "ended": "2026-01-02T04:05:06+00:00",
+    "state": "complete",
+    "machine": {"host": "node-7"},
+    "git": {"commit": "0123abc", "dirty": True},
+    "slurm": {},
+}
 KIND_TASKS = {"type": "type", "energy": "energy", "direction": "skydirection"}
 
 
@@ -54,6 +62,9 @@ def make_results(
     events = make_events(n_events, noise, network=network)
     metrics, replicates = evaluate_metrics(events, task, settings)
     background = 900 if task == "type" else 0
+    facts = make_facts(noise, n_events)
+    training = make_training(noise)
+    figures = figure_data(events, task, settings) | figure_data(training, "generic", settings)
     return Results(
         run={
             "name": name,
@@ -78,42 +89,74 @@ def make_results(
                 {"cut": "all", "signal": 1500, "background": 1300},
                 {"cut": "> 50 phe", "signal": 1100, "background": 990},
             ],
+            "energy": {"signal": [300, 500, 300], "background": [background // 3] * 3},
+            "energy_edges_tev": [0.1, 1.0, 10.0, 100.0],
+            "predictions": {"n": n_events, "n_distinct": n_events, "n_most_common": 1},
+            "overlap": [],
             "test_digest": hashlib.sha256(b"test files").hexdigest(),
             "n_invalid": 12,
             "files": {},
         },
         evaluation=settings.dump(),
-        facts={
-            "scheduled_epochs": 8,
-            "effective_epochs": 8,
-            "batch_size": 64,
-            "n_training_events": 1900,
-            "n_testing_events": n_events,
-            "n_layers": 31,
-            "n_parameters": 1_234_567,
-            "n_trainable_parameters": 1_230_000,
-            "n_nonzero_parameters": 1_234_000,
-            "sparsity": 0.0,
-            "gflops": 0.512,
-            "mmacs": 256.1,
-            "model_size_mb": 4.94,
-            "model_size_zipped_mb": 4.51,
-            "training_time_s": 73.4 * noise,
-            "testing_time_s": 4.2,
-            "reading_time_ms": 0.61,
-            "network_time_ms": None,
-        },
-        metrics=metrics,
+        facts=facts,
+        metrics=metrics | evaluate_metrics(facts, "generic", settings)[0],
         replicates=replicates,
-        figures=figure_data(events, task, settings),
-        training=make_training(noise),
+        figures=figures,
+        training=training,
         model={"name": "ResNet", "summary": "Layer   Parameters\nconv <1>     1,234,567"},
         provenance={
             "versions": {"python": "3.12.1", "keras": "3.11"},
-            "host": "node-7",
-            "git": "0123abc",
+            "machine": {"host": "node-7", "cpus": 2},
+            "stages": {"train": [STAGE], "test": [STAGE | {"state": "running"}]},
         },
+        examples=make_examples(task),
     )
+
+
+def make_facts(noise: float = 1.0, n_events: int = 600) -> dict[str, float]:
+    """Section ``facts``."""
+    return {
+        "scheduled_epochs": 8,
+        "effective_epochs": 8,
+        "batch_size": 64,
+        "n_training_events": 1900,
+        "n_testing_events": n_events,
+        "n_layers": 31,
+        "n_parameters": 1_234_567,
+        "n_trainable_parameters": 1_230_000,
+        "n_nonzero_parameters": 1_234_000,
+        "sparsity": 0.0,
+        "gflops": 0.512,
+        "mmacs": 256.1,
+        "model_size_mb": 4.94,
+        "model_size_zipped_mb": 4.51,
+        "training_time_s": 73.4 * noise,
+        "testing_time_s": 4.2,
+        "reading_time_ms": 0.61,
+        "network_time_ms": 0.21,
+    }
+
+
+def make_examples(task: str = "type") -> dict:
+    """Section ``examples``: one image of each kind in a camera of seven pixels."""
+    angle = np.radians(60 * np.arange(6))
+    camera = {
+        "x": [0.0, *np.cos(angle).round(4).tolist()],
+        "y": [0.0, *np.sin(angle).round(4).tolist()],
+        "area": 0.866,
+        "shape": "hexagon",
+        "rotation_deg": 0.0,
+    }
+    values = {"gh_score": 0.7, "true_energy": 3.2, "reco_energy": 2.5}
+    values |= {"true_alt": 70.0, "true_az": 0.5, "reco_alt": 69.5, "reco_az": 359.5}
+    event = {"obs_id": 1, "tel_id": 2, "camera": "Seven", "error": 0.3, "values": values}
+    if "direction" in task:
+        event |= {"true": [0.5, 0.1], "reco": [0.1, 0.5]}
+    events = [
+        event | {"kind": kind, "event_id": number, "signal": number < 2, "image": [9.5, *range(6)]}
+        for number, kind in enumerate(("best", "typical", "worst"))
+    ]
+    return {"cameras": {"Seven": camera}, "events": events}
 
 
 def make_training(noise: float = 1.0, n_epochs: int = 8) -> dict:

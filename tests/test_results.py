@@ -24,6 +24,7 @@ def test_nan_is_null_in_the_file_and_nan_again_when_read(tmp_path):
     results = make_results(n_events=20)
     results.metrics["auc"]["value"] = float("nan")
     results.replicates["auc"] = [0.5, math.inf]
+    results.facts["network_time_ms"] = None
     text = write_results(results, tmp_path / "metrics.json").read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
@@ -39,6 +40,11 @@ def test_numpy_types_and_paths_become_plain(tmp_path):
     assert plain == {"a": 0.5, "b": [0, 1], "c": [str(tmp_path), True], "1": None}
 
 
+def _with_run(**changes) -> str:
+    run = {"name": "x", "task": "type", "created": "2026-01-02T03:04:05", "classes": {}}
+    return json.dumps({"run": run | changes, "schema_version": 1})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -49,13 +55,22 @@ def test_numpy_types_and_paths_become_plain(tmp_path):
         (
             json.dumps(
                 {
-                    "run": {"name": "x", "task": "type", "created": "", "classes": {}},
+                    "run": {
+                        "name": "x",
+                        "task": "type",
+                        "created": "2026-01-02T03:04:05",
+                        "classes": {},
+                    },
                     "schema_version": 1,
                     "metrics": [],
                 }
             ),
             "'metrics' not a table",
         ),
+        (_with_run(task="spectrum"), "run.task 'spectrum'"),
+        (_with_run(created="yesterday"), "run.created 'yesterday'"),
+        (_with_run(name=None), "run.name None"),
+        (_with_run(classes=["gamma"]), "run.classes"),
     ],
 )
 def test_a_file_that_is_not_results_is_refused_in_one_line(tmp_path, text, message):
@@ -74,6 +89,6 @@ def test_a_missing_file_names_the_command_to_run(tmp_path):
 
 def test_unknown_sections_of_a_later_version_are_left_out(tmp_path):
     path = tmp_path / "metrics.json"
-    run = {"name": "x", "task": "type", "created": "", "classes": {}}
+    run = {"name": "x", "task": "type", "created": "2026-01-02T03:04:05", "classes": {}}
     path.write_text(json.dumps({"run": run, "schema_version": 1, "later": {}}))
     assert read_results(path) == Results(run=run)

@@ -1,8 +1,9 @@
 """One function a command; a stage is imported only when its command is called."""
 
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +34,34 @@ app.command()(init)
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run; write nothing.")]
 Force = Annotated[bool, typer.Option("--force", help="Run again what is complete.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse results of which anything is missing or wrong.")
+]
+Figures = Annotated[
+    Path | None,
+    typer.Option("--figures", metavar="DIR", help="Write each figure there too, as PDF and PNG."),
+]
+
+FailUnder = Annotated[
+    list[str],
+    typer.Option(
+        "--fail-under",
+        default_factory=list,
+        show_default=False,
+        metavar="METRIC=BOUND",
+        help="End with exit code 4 if the metric is lower, as auc=0.9; may be repeated.",
+    ),
+]
+FailOver = Annotated[
+    list[str],
+    typer.Option(
+        "--fail-over",
+        default_factory=list,
+        show_default=False,
+        metavar="METRIC=BOUND",
+        help="End with exit code 4 if the metric is higher, as mdae=0.3; may be repeated.",
+    ),
+]
 
 
 def main() -> None:
@@ -72,51 +101,109 @@ def train(
 
 @app.command()
 def test(
-    config: Config, overrides: Overrides, dry_run: DryRun = False, force: Force = False
+    config: Config,
+    overrides: Overrides,
+    fail_under: FailUnder,
+    fail_over: FailOver,
+    dry_run: DryRun = False,
+    force: Force = False,
 ) -> None:
     """Predict the test files and compute all metrics."""
-    _run_stage("test", config, overrides, dry_run, force)
+    _run_stage("test", config, overrides, dry_run, force, bounds=(fail_under, fail_over))
 
 
 @app.command()
 def report(
-    config: Config, overrides: Overrides, dry_run: DryRun = False, force: Force = False
+    config: Config,
+    overrides: Overrides,
+    dry_run: DryRun = False,
+    force: Force = False,
+    strict: Strict = False,
+    figures: Figures = None,
 ) -> None:
     """Write the page of a tested run."""
-    _run_stage("report", config, overrides, dry_run, force)
+    _run_stage("report", config, overrides, dry_run, force, strict=strict, figures=figures)
 
 
 @app.command()
 def run(
-    config: Config, overrides: Overrides, dry_run: DryRun = False, force: Force = False
+    config: Config,
+    overrides: Overrides,
+    fail_under: FailUnder,
+    fail_over: FailOver,
+    dry_run: DryRun = False,
+    force: Force = False,
 ) -> None:
     """Prepare, train, test and report."""
-    _run_stage("run", config, overrides, dry_run, force)
+    _run_stage("run", config, overrides, dry_run, force, bounds=(fail_under, fail_over))
 
 
-def _run_stage(stage: str, path: Path, overrides: list[str], dry_run: bool, force: bool) -> None:
+def _run_stage(
+    stage: str,
+    path: Path,
+    overrides: list[str],
+    dry_run: bool,
+    force: bool,
+    *,
+    bounds: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    **options: Any,
+) -> None:
     with open_session(stage) as session:
+        if stage == "report" and _holds_results_only(path):
+            import_module("cherenkov_mlops.stages.report").run(None, RunDir(path), **options)
+            return
         config, run_dir = import_module("cherenkov_mlops.config.load").open_run(path, overrides)
+        check = _read_gates(config, *bounds) if any(bounds) else None
         if dry_run:
-            _show_plan(session, config, run_dir, STAGES[stage])
+            _show_plan(session, config, run_dir, STAGES[stage], force=force)
             return
         session.logs = run_dir.logs
-        import_module(f"cherenkov_mlops.stages.{stage}").run(config, run_dir, force=force)
+        import_module(f"cherenkov_mlops.stages.{stage}").run(
+            config, run_dir, force=force, **options
+        )
+        if check is not None:
+            check(run_dir)
 
 
-def _show_plan(session: "Session", config: "RunConfig", run_dir: RunDir, stages: list[str]) -> None:
+def _read_gates(
+    config: "RunConfig", fail_under: Sequence[str], fail_over: Sequence[str]
+) -> Callable[[RunDir], None]:
+    """The check of the run's results; mistakes in the bounds are found before hours of work."""
+    from cherenkov_mlops.results import read_results
+    from cherenkov_mlops.stages.gates import check_gates, check_gates_fit, parse_gates
+
+    gates = parse_gates(fail_under, fail_over)
+    check_gates_fit(gates, config.task)
+    return lambda run_dir: check_gates(read_results(run_dir.metrics), gates)
+
+
+def _holds_results_only(path: Path) -> bool:
+    """Whether the path is a folder to which no more than the results of a run were copied."""
+    run_dir = RunDir(path)
+    return run_dir.metrics.is_file() and not run_dir.resolved_config.exists()
+
+
+def _show_plan(
+    session: "Session",
+    config: "RunConfig",
+    run_dir: RunDir,
+    stages: list[str],
+    *,
+    force: bool,
+) -> None:
     from cherenkov_mlops.config.text import to_yaml
     from cherenkov_mlops.stages.lifecycle import describe_plan
 
     session.show(to_yaml(config.dump()))
-    for line in describe_plan(config, run_dir, stages):
+    for line in describe_plan(config, run_dir, stages, force=force):
         session.show(line)
 
 
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run folders or their metrics.json.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders, metrics.json files or reports."),
     ],
     output: Annotated[Path, typer.Option(help="Page to write.")] = Path("comparison.html"),
     baseline: Annotated[
@@ -125,11 +212,20 @@ def compare(
     allow_different_data: Annotated[
         bool, typer.Option("--allow-different-data", help="Show other test sets too, unranked.")
     ] = False,
+    strict: Strict = False,
+    figures: Figures = None,
 ) -> None:
     """Put several tested runs side by side."""
     with open_session("compare"):
         stage = import_module("cherenkov_mlops.stages.compare")
-        stage.run(runs, output, baseline=baseline, allow_different_data=allow_different_data)
+        stage.run(
+            runs,
+            output,
+            baseline=baseline,
+            allow_different_data=allow_different_data,
+            strict=strict,
+            figures=figures,
+        )
 
 
 @app.command()

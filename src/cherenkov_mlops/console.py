@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import traceback
@@ -69,6 +70,8 @@ class Session:
     def __enter__(self) -> "Session":
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+        # A batch system asks with SIGTERM what a person asks with Ctrl-C: clean up and end.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         self.log = _make_temporary_log(self.command)
         self.terminal = [os.dup(1), os.dup(2)]
         self._redirect_to(self.log)
@@ -109,7 +112,7 @@ class Session:
                 say(self.errors, f"error: {line}")
             return error.exit_code
         if isinstance(error, KeyboardInterrupt):
-            say(self.errors, "interrupted; the same command goes on")
+            say(self.errors, "interrupted; the same command starts the stage again")
             return EXIT_INTERRUPTED
         if isinstance(error, BrokenPipeError):  # As in `config schema | head`.
             return EXIT_UNEXPECTED
@@ -128,7 +131,9 @@ class Session:
         with self.log.open("a", encoding="utf-8") as stream:
             stream.writelines(traceback.format_exception(error))
         self.moved = True
-        first = next(iter(str(error).splitlines()), "")
+        # Keras begins with "in user code:"; what went wrong comes last.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first = (lines[-1] if lines and lines[0].endswith(":") else lines[0]) if lines else ""
         say(
             self.errors,
             f"error: {type(error).__name__}: {first}; log: {self.log}; "

@@ -8,21 +8,6 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = (
-    "cherenkov-mlops",
-    "ctlearn",
-    "dl1_data_handler",
-    "ctapipe",
-    "tensorflow",
-    "keras",
-    "numpy",
-    "astropy",
-    "scikit-learn",
-    "pyirf",
-    "tables",
-    "matplotlib",
-)
-
 
 def timestamp() -> str:
     """Now, UTC, ISO 8601 to the second."""
@@ -30,14 +15,9 @@ def timestamp() -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on; those not installed are left out."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    """Versions of Python and of every installed package, by name."""
+    installed = {str(package.name).lower(): package.version for package in metadata.distributions()}
+    return {"python": platform.python_version(), **dict(sorted(installed.items()))}
 
 
 def machine() -> dict[str, str | int | None]:
@@ -68,11 +48,17 @@ def slurm_job() -> dict[str, str]:
     return {key: os.environ[key] for key in keys if key in os.environ}
 
 
-def git_state(folder: Path) -> dict[str, str | bool] | None:
-    """Commit and whether the tree differs from it; None where there is no git checkout."""
+def git_state(source: Path) -> dict[str, str | bool] | None:
+    """Commit of the checkout that ``source`` is tracked in, and whether the tree differs from it.
+
+    None where the code does not come from a checkout: a repository around an installed package
+    says nothing about the package.
+    """
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        if not _git(source.parent, "ls-files", source.name):
+            return None
+        commit = _git(source.parent, "rev-parse", "HEAD")
+        changed = _git(source.parent, "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return None
     return {"commit": commit, "dirty": bool(changed)}

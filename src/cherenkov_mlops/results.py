@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import numpy as np
 
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.run_dir import write_json_atomically
+from cherenkov_mlops.tasks import TASKS
 
 SCHEMA_VERSION = 1
 
 #: Sections of numbers, where null in the file stands for NaN.
 _NUMERIC_SECTIONS = ("metrics", "replicates", "figures", "training")
-_REQUIRED_RUN_KEYS = ("name", "task", "created", "classes")
 
 
 @dataclass
@@ -50,6 +51,8 @@ class Results:
         ``name``, ``summary``.
     provenance : dict
         Versions, host, code.
+    examples : dict
+        ``cameras`` and ``events``: images of some events (``data.examples.read_example_images``).
     """
 
     run: dict[str, Any]
@@ -64,7 +67,39 @@ class Results:
     training: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    examples: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _are_classes(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) for item in value.items() for name in item
+    )
+
+
+#: What a page cannot do without -> whether a value will do.
+_RUN_KEYS: dict[str, Callable[[Any], bool]] = {
+    "name": _is_text,
+    "task": lambda value: _is_text(value) and value in TASKS,
+    "created": _is_time,
+    "classes": _are_classes,
+}
+
+
+def _describe_run_key(run: dict[str, Any], key: str) -> str:
+    return f"run.{key} {run[key]!r}" if key in run else f"no run.{key}"
 
 
 def plain_values(content: Any) -> Any:
@@ -131,14 +166,15 @@ def _check_schema(content: Any, source: str) -> None:
             f"{source}: expected schema_version {SCHEMA_VERSION}, got {version!r}; "
             "run 'cherenkov-mlops test --force' to write it again"
         )
-    missing = [key for key in _REQUIRED_RUN_KEYS if key not in content["run"]]
+    odd = [key for key, accept in _RUN_KEYS.items() if not accept(content["run"].get(key))]
     wrong = [
         item.name
         for item in fields(Results)
         if item.name != "schema_version" and not isinstance(content.get(item.name, {}), dict)
     ]
-    if missing or wrong:
-        found = [f"no run.{key}" for key in missing] + [f"'{name}' not a table" for name in wrong]
+    if odd or wrong:
+        found = [_describe_run_key(content["run"], key) for key in odd]
+        found += [f"'{name}' not a table" for name in wrong]
         raise UserError(f"{source}: expected complete results, got {', '.join(found)}")
 
 

@@ -130,6 +130,11 @@ class RunDir:
         return self.path / "MODEL_CARD.md"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that works on the run."""
+        return self.logs / ".lock"
+
+    @property
     def logs(self) -> Path:
         """Log files, one a stage."""
         return self.path / "logs"
@@ -138,9 +143,13 @@ class RunDir:
         """Resolved traitlets configuration of the CTLearn tool that ``stage`` ran."""
         return self.path / stage / "ctlearn_config.json"
 
-    def dl2(self, input_file: Path | str, label: str) -> Path:
-        """DL2 file made from ``input_file`` of the class ``label`` (``signal``, ``background``)."""
+    def dl2(self, input_file: Path | str, label: str, number: int = 0) -> Path:
+        """DL2 file made from ``input_file`` of the class ``label`` (``signal``, ``background``).
+
+        ``number`` counts the files of the class that have the same name in other folders.
+        """
         stem = Path(input_file).name
         for ending in (".h5", ".hdf5", ".dl1"):
             stem = stem.removesuffix(ending)
-        return self.test_dir / f"{label}_{stem}.dl2.h5"
+        again = f"_{number + 1}" if number else ""
+        return self.test_dir / f"{label}_{stem}{again}.dl2.h5"

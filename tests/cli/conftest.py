@@ -37,8 +37,8 @@ def study(tmp_path: Path) -> Path:
 
 def define_stage(body: str) -> str:
     """Python text of a stage: lines of ``body`` that know ``config``, ``run_dir``, ``force``."""
-    lines = ["def run(config, run_dir, *, force, **options):", *(f"    {x}" for x in body.splitlines())]
-    return PREAMBLE + "\n".join(lines)
+    head = "def run(config, run_dir, *, force, **options):"
+    return PREAMBLE + "\n".join([head, *(f"    {line}" for line in body.splitlines())])
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_the_stage_gets_configuration_folder_and_force(call, study, tmp_path):
         ("ConfigError(['one [x]', 'two'])", 2, ["error: one [x]", "error: two"]),
         ("DataError('no events')", 3, ["error: no events"]),
         ("QualityError('auc 0.4 < 0.9')", 4, ["error: auc 0.4 < 0.9"]),
-        ("KeyboardInterrupt", 130, ["interrupted; the same command goes on"]),
+        ("KeyboardInterrupt", 130, ["interrupted; the same command starts the stage again"]),
     ],
 )
 def test_mistakes_and_interruptions_are_lines_without_traceback(call, study, error, code, lines):
@@ -152,4 +152,4 @@ def test_ctrl_c_ends_with_130_and_one_line(start, study):
     body = "import signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)"
     result = start("report", study, body=body)
     assert (result.returncode, result.stdout) == (130, "")
-    assert result.stderr == "interrupted; the same command goes on\n"
+    assert result.stderr == "interrupted; the same command starts the stage again\n"

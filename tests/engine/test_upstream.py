@@ -27,6 +27,7 @@ from cherenkov_mlops.engine.prediction import Job, predict_file
 from cherenkov_mlops.engine.reader import CuredImageReader
 from cherenkov_mlops.engine.split import split_events
 from cherenkov_mlops.engine.upstream import bridge_reader_names
+from cherenkov_mlops.stages import simulate
 
 CLASSIFIER = "/dl2/event/telescope/particle_type/CTLearnClassifier"
 
@@ -313,6 +314,43 @@ class TestDropIn:
             for name in theirs.colnames:
                 assert np.array_equal(np.asarray(theirs[name]), np.asarray(cured[name])), name
             ours.close_files()
+
+    @pytest.mark.parametrize("stacked", [True, False])
+    def test_stereo_batches_are_bit_identical(self, dl1_files, stacked):
+        options = {"mode": "stereo", "min_telescopes": 1}
+        stock, ours = open_both([dl1_files["gamma_train"]], ["image", "peak_time"], **options)
+        rows = np.arange(40)
+        arguments = {"tasks": ["skydirection"], "batch_size": 40}
+        theirs = DLDataLoader(stock, list(rows), **arguments, stack_telescope_images=stacked)[0]
+        cured = SampledLoader(ours, rows, **arguments, stack_telescope_images=stacked)[0]
+        assert np.array_equal(theirs[0], cured[0])
+        assert np.array_equal(theirs[1]["skydirection"], cured[1]["skydirection"])
+        # Some events were seen by one telescope only: the other's image is empty.
+        assert (cured[0].reshape(40, -1) == 0).mean() > 0.05
+        ours.close_files()
+
+    def test_stereo_events_of_two_files_never_mix(self, tmp_path):
+        files = [
+            simulate.run(tmp_path / f"{seed}.dl1.h5", n_images=60, seed=seed, obs_id=7)
+            for seed in (1, 2)
+        ]
+        readers = [open_both([file], ["image"], mode="stereo")[1] for file in files]
+        _, both = open_both(files, ["image"], mode="stereo")
+        n_events = [reader.get_n_events() for reader in readers]
+        assert both.get_n_events() == sum(n_events)
+        loader = SampledLoader(both, np.arange(sum(n_events)), ["energy"], 1000)
+        images, labels = loader[0]
+        alone = [
+            SampledLoader(reader, np.arange(n), ["energy"], 1000)[0]
+            for reader, n in zip(readers, n_events, strict=True)
+        ]
+        energies = np.concatenate([part[1]["energy"] for part in alone])
+        pixels = np.concatenate([part[0] for part in alone])
+        found = np.argsort(labels["energy"]), np.argsort(energies)
+        assert np.array_equal(labels["energy"][found[0]], energies[found[1]])
+        assert np.array_equal(images[found[0]], pixels[found[1]])
+        for reader in (*readers, both):
+            reader.close_files()
 
     def test_stock_trains_on_simulated_files(self, dl1_files, tmp_path):
         arguments = [

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from cherenkov_mlops.figures import FIGURES, figure_data, figures_of, render_figure
 from cherenkov_mlops.results import plain_values
@@ -52,7 +53,8 @@ def test_all_data_of_all_runs_are_inside_the_view(name, n_runs):
     page = render_figure(FIGURES[name], runs)
     page.savefig(io.BytesIO(), format="svg")
     panels = _panels(page)
-    assert len(panels) == (1 if FIGURES[name].overlay else n_runs)
+    n_own = len(FIGURES[name].split(runs[0][1]))
+    assert len(panels) == n_own * (1 if FIGURES[name].overlay else n_runs)
     for ax in panels:
         assert ax.has_data()
         for data, view in (
@@ -81,6 +83,7 @@ def test_overlaid_runs_are_told_apart_by_colour_and_line(name):
     runs = [(f"run {index}", _arrays(name)) for index in range(3)]
     ax = _panels(render_figure(FIGURES[name], runs))[0]
     colors = {line.get_color() for line in ax.lines}
+    colors |= {to_hex(patch.get_edgecolor()) for patch in ax.patches}
     legends = [legend for legend in (ax.get_legend(), *ax.figure.legends) if legend]
     texts = " ".join(text.get_text() for legend in legends for text in legend.get_texts())
     assert len(colors) >= 3

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from cherenkov_mlops.metrics import bootstrap
-from cherenkov_mlops.metrics.bootstrap import bootstrap_replicates, interval_68
+from cherenkov_mlops.metrics.bootstrap import (
+    bootstrap_replicates,
+    interval_68,
+    rows_of_showers,
+    shower_limits,
+)
 
 STATISTICS = {"mean": lambda events: float(np.mean(events["x"]))}
 
@@ -52,3 +57,50 @@ def test_without_events_or_finite_replicates_the_interval_is_nan():
     assert _means(np.array([])).size == 0
     assert np.isnan(interval_68(np.array([]))).all()
     assert np.isnan(interval_68(np.array([np.nan, np.nan]))).all()
+
+
+def test_a_biased_statistic_still_has_its_value_inside_the_interval():
+    replicates = np.random.default_rng(1).normal(5, 1, 200)
+    low, high = interval_68(replicates, 2.0)
+    assert low < 2.0 < high
+    assert high - low == pytest.approx(np.diff(interval_68(replicates))[0])
+
+
+def _images_of_showers(generator, n_showers: int = 60, per_shower: int = 4) -> dict:
+    """Rows whose value is that of their shower: four images know no more than one."""
+    values = generator.normal(1.0, 1.0, n_showers)
+    shower = np.repeat(np.arange(n_showers), per_shower)
+    return {"x": values[shower], "shower": shower}
+
+
+def test_images_of_one_shower_are_drawn_together():
+    events = _images_of_showers(np.random.default_rng(2))
+    starts, sizes = shower_limits(events)
+    rows = rows_of_showers(np.array([3, 0, 3]), starts, sizes)
+    assert rows.tolist() == [12, 13, 14, 15, 0, 1, 2, 3, 12, 13, 14, 15]
+    spread = np.std(bootstrap_replicates(events, STATISTICS, 1000, 0)["mean"])
+    assert spread == pytest.approx(events["x"].std() / np.sqrt(60), rel=0.1)
+
+
+def test_showers_of_different_sizes_keep_their_rows():
+    events = {"shower": np.array([0, 0, 0, 1, 2, 2])}
+    starts, sizes = shower_limits(events)
+    assert rows_of_showers(np.array([2, 1, 0]), starts, sizes).tolist() == [4, 5, 3, 0, 1, 2]
+
+
+def test_in_large_samples_showers_are_drawn_in_part_with_the_same_spread(monkeypatch):
+    events = _images_of_showers(np.random.default_rng(2), n_showers=600)
+    whole = np.std(bootstrap_replicates(events, STATISTICS, 1000, 0)["mean"])
+    monkeypatch.setattr(bootstrap, "MAX_REPLICATE_EVENTS", 240)
+    part = np.std(bootstrap_replicates(events, STATISTICS, 1000, 0)["mean"])
+    assert part == pytest.approx(whole, rel=0.1)
+
+
+def test_with_images_of_one_shower_the_interval_still_covers_the_truth():
+    generator = np.random.default_rng(4)
+    inside = 0
+    for _ in range(200):
+        events = _images_of_showers(generator)
+        low, high = interval_68(bootstrap_replicates(events, STATISTICS, 100, 0)["mean"])
+        inside += low <= 1.0 <= high
+    assert 0.60 <= inside / 200 <= 0.76

@@ -117,4 +117,4 @@ def test_settings_come_from_the_configuration_but_the_seed_is_that_of_all_runs()
 
 def test_an_unknown_metric_is_named_with_the_nearest_known_one():
     with pytest.raises(UserError, match="did you mean 'auc'"):
-        METRICS["roc_acu"]
+        METRICS["acu"]

@@ -4,7 +4,11 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord, angular_separation
+from astropy.table import QTable
+from pyirf.benchmarks import energy_bias_resolution
+from pyirf.benchmarks.energy_bias_resolution import energy_resolution_absolute_68
 from scipy import stats
+from sklearn import metrics as sklearn_metrics
 
 from cherenkov_mlops.metrics import METRICS, evaluate_metrics
 from cherenkov_mlops.metrics.base import EvaluationSettings
@@ -106,6 +110,63 @@ def test_values_equal_an_independent_implementation(task, expected):
     assert unchecked <= {"threshold_at_signal_efficiency", "direction_spread"}
     for name, value in expected.items():
         assert values[name]["value"] == pytest.approx(value, rel=1e-6), name
+
+
+def _sklearn_expectations(signal: np.ndarray, score: np.ndarray) -> dict[str, float]:
+    passed = score >= 0.4
+    return {
+        "auc": sklearn_metrics.roc_auc_score(signal, score),
+        "accuracy": sklearn_metrics.accuracy_score(signal, passed),
+        "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(signal, passed),
+        "precision": sklearn_metrics.precision_score(signal, passed),
+        "recall": sklearn_metrics.recall_score(signal, passed),
+        "precision_background": sklearn_metrics.precision_score(~signal, ~passed),
+        "recall_background": sklearn_metrics.recall_score(~signal, ~passed),
+        "f1": sklearn_metrics.f1_score(signal, passed),
+        "brier_score": sklearn_metrics.brier_score_loss(signal, score),
+        "log_loss": sklearn_metrics.log_loss(signal, score),
+        "average_precision": sklearn_metrics.average_precision_score(signal, score),
+    }
+
+
+@pytest.mark.parametrize("digits", [16, 2, 1, 0])
+def test_classification_equals_scikit_learn_however_many_scores_are_alike(digits):
+    # Down to two different scores, certain ones that are wrong among them.
+    score = np.round(EVENTS["gh_score"], digits)
+    expected = _sklearn_expectations(EVENTS["signal"], score)
+    values, _ = evaluate_metrics(EVENTS | {"gh_score": score}, "type", NO_BOOTSTRAP)
+    for name, value in expected.items():
+        assert values[name]["value"] == pytest.approx(value, rel=1e-6), name
+
+
+@pytest.mark.parametrize("digits", [16, 2, 0])
+def test_the_rejection_is_the_share_of_background_below_the_cut(digits):
+    events = EVENTS | {"gh_score": np.round(EVENTS["gh_score"], digits)}
+    values, _ = evaluate_metrics(events, "type", NO_BOOTSTRAP)
+    cut = values["threshold_at_signal_efficiency"]["value"]
+    below = np.mean(events["gh_score"][~events["signal"]] < cut)
+    assert values["background_rejection"]["value"] == pytest.approx(below, rel=1e-9)
+
+
+def test_energy_resolution_equals_pyirf():
+    table = QTable(
+        {
+            "true_energy": EVENTS["true_energy"] * u.TeV,
+            "reco_energy": EVENTS["reco_energy"] * u.TeV,
+        }
+    )
+    found = energy_bias_resolution(table, [1e-3, 1e4] * u.TeV)[0]
+    absolute = energy_bias_resolution(
+        table, [1e-3, 1e4] * u.TeV, resolution_function=energy_resolution_absolute_68
+    )[0]
+    values, _ = evaluate_metrics(EVENTS, "energy", NO_BOOTSTRAP)
+    assert values["energy_bias"]["value"] == pytest.approx(found["bias"], rel=1e-6)
+    assert values["energy_resolution_iqr68"]["value"] == pytest.approx(
+        found["resolution"], rel=1e-6
+    )
+    assert values["energy_resolution_68"]["value"] == pytest.approx(
+        absolute["resolution"], rel=1e-6
+    )
 
 
 def test_the_cut_at_fixed_efficiency_keeps_that_share_of_signal():

@@ -39,12 +39,44 @@ def test_a_constant_answer_is_called_out():
     assert "same energy for every event" in find_notices(run)[0].text
 
 
+OUTSIDE = {
+    "n": 600,
+    "n_distinct": 600,
+    "n_most_common": 1,
+    "trained_tev": [1.0, 100.0],
+    "n_below": 2,
+    "n_above": 7,
+}
+
+
+def _predictions(**facts) -> dict:
+    return {"predictions": {"n": 600} | facts}
+
+
+def test_rows_that_the_cuts_explain_are_only_mentioned(run):
+    run.data["n_invalid"] = 200
+    (notice,) = find_notices(run)
+    assert (notice.level, "25% of the test rows" in notice.text) == ("hint", True)
+    run.data["cuts"] = []
+    (notice,) = find_notices(run)
+    assert notice.level == "warning"
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
         ({"n_invalid": 300}, "33% of the test rows are invalid"),
         ({"train": {"signal": 4000, "background": 900}}, "not balanced: 4,000 and 900"),
         ({"test": {"signal": 300, "background": 12}}, "Only 12 test events of class proton"),
+        ({"overlap": ["/data/a.h5"]}, "1 test file was trained on: a.h5; all values are too good"),
+        ({"overlap": list("abcde")}, "5 test files were trained on: a, b, c and 2 more"),
+        (_predictions(n_distinct=40, n_most_common=90), "15% of the predictions are one and the"),
+        (_predictions(n_distinct=1, n_most_common=600), "All 600 predictions are the same"),
+        (
+            {"predictions": OUTSIDE},
+            "1.5% of the reconstructed energies are outside the training range of 1 to 100 TeV "
+            "(2 below, 7 above)",
+        ),
     ],
 )
 def test_data_that_weaken_the_result_are_called_out(run, change, text):

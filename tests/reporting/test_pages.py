@@ -216,3 +216,60 @@ def test_the_embedded_results_are_those_of_the_run(three_runs):
     text = render_report(three_runs[0])
     embedded = re.search(r'id="results">(.*?)</script>', text, re.S).group(1)
     assert json.loads(embedded) == json.loads(json.dumps(results_to_json(three_runs[0])))
+
+
+def test_twelve_runs_stay_readable_and_below_three_megabytes(tmp_path):
+    folders = []
+    for number in range(12):
+        run = make_results("type", f"network_{number}", noise=0.7 + 0.15 * number, network=number)
+        folders.append(tmp_path / run.run["name"])
+        write_results(run, folders[-1] / "metrics.json")
+    output = tmp_path / "comparison.html"
+    compare.run(folders, output, baseline="network_3")
+    text = output.read_text(encoding="utf-8")
+    assert len(text.encode()) < 3_000_000
+    page = _check_page(text)
+    assert {"figure-roc", "figure-pareto_mmacs", "ranks", "config"} <= set(page.ids)
+    swatches = re.findall(r'stroke="(var[^"]*)" stroke-width="3" stroke-dasharray="([^"]*)"', text)
+    assert len(set(swatches)) == 12
+
+
+@pytest.fixture
+def few_figures(run_folders):
+    """The run folders with two figures only: a file takes a second each."""
+    for folder in run_folders:
+        content = json.loads((folder / "metrics.json").read_text())
+        kept = ("roc", "gammaness")
+        content["figures"] |= {name: {} for name in content["figures"] if name not in kept}
+        (folder / "metrics.json").write_text(json.dumps(content))
+    return run_folders
+
+
+def test_report_writes_figures_and_the_model_card(tmp_path, few_figures):
+    report.run(None, RunDir(few_figures[0]), strict=True, figures=tmp_path / "figures")
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert names == ["gammaness.pdf", "gammaness.png", "roc.pdf", "roc.png"]
+    assert "good" in RunDir(few_figures[0]).model_card.read_text(encoding="utf-8")
+
+
+def test_compare_writes_figures_without_those_that_are_lost(tmp_path, few_figures):
+    path = few_figures[0] / "metrics.json"
+    content = json.loads(path.read_text())
+    content["figures"]["roc"]["signal_efficiency"] = "high"
+    path.write_text(json.dumps(content))
+    folder = tmp_path / "figures"
+    compare.run(few_figures[:1], tmp_path / "comparison.html", figures=folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["gammaness.pdf", "gammaness.png"]
+    compare.run(few_figures, tmp_path / "comparison.html", figures=folder)
+    assert (folder / "roc.pdf").stat().st_size > 5_000
+
+
+def test_the_creation_time_is_an_input(three_runs):
+    pages = []
+    for created in ("2025-05-06T07:08:09+00:00", "2027-06-07T08:09:10+00:00"):
+        run = copy.deepcopy(three_runs[0])
+        run.run["created"] = created
+        text = render_report(run)
+        assert created in text
+        pages.append(text.replace(created, "").replace(created[:16].replace("T", " "), ""))
+    assert pages[0] == pages[1]

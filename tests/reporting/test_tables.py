@@ -1,7 +1,7 @@
 """Numbers as text, flat tables, CSV."""
 
-import base64
 import math
+from urllib.parse import unquote
 
 import pytest
 
@@ -52,6 +52,7 @@ def test_a_measured_value_has_two_digits_of_its_uncertainty(measured, texts):
 def test_nested_keys_become_dotted_and_empty_tables_stay():
     assert flatten({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
     assert format_value([["x", 1], None]) == "x, 1, –"
+    assert format_value([{"filters": 16, "sizes": [3, 5]}]) == "{filters: 16, sizes: 3, 5}"
 
 
 def test_only_differing_keys_are_listed_with_a_dash_where_one_is_missing():
@@ -68,6 +69,7 @@ def test_arrays_of_a_figure_become_one_table():
 
 
 def test_the_csv_link_holds_the_table():
-    kind, content = csv_link(["a", "b"], [["1", "x,y"]]).split(",", 1)
-    assert kind == "data:text/csv;base64"
-    assert base64.b64decode(content).decode() == 'a,b\n1,"x,y"\n'
+    kind, content = csv_link(["a", "b"], [["1", "x,y & z"]]).split(",", 1)
+    assert kind == "data:text/csv;charset=utf-8"
+    assert unquote(content) == 'a,b\n1,"x,y & z"\n'
+    assert not set(content) & set('"<>& \n#')

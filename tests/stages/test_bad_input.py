@@ -1,6 +1,8 @@
 """Bad input: one clear line, the right exit code, nothing left behind."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import numpy as np
 import pytest
 import tables
 
+import cherenkov_mlops.engine.models.template as template
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.errors import DataError, UserError
+from cherenkov_mlops.results import read_results
 from cherenkov_mlops.stages import prepare, test, train
 from simulated import load_study, merge, study
 
@@ -187,7 +191,7 @@ def test_the_same_file_twice(refuse, dl1_files, tmp_path):
     twin = tmp_path / "twin.dl1.h5"
     shutil.copyfile(dl1_files["gamma_train"], twin)
     files = [str(dl1_files["gamma_train"]), str(twin)]
-    assert "same content" in refuse(DataError, data={"train": {"signal": files}})
+    assert "given twice" in refuse(DataError, data={"train": {"signal": files}})
 
 
 def test_no_event_after_the_cuts(refuse):
@@ -212,13 +216,24 @@ def test_fewer_events_than_a_batch(dl1_files, tmp_path):
     assert run_dir.metrics.exists()
 
 
+def test_options_that_have_a_place_of_their_own(refuse):
+    over = {"ctlearn": {"TrainCTLearnModel": {"n_epochs": 3}}}
+    assert "write train.n_epochs instead" in refuse(UserError, **over)
+    over = {"ctlearn": {"DLDataReader": {"mode": "stereo"}}}
+    assert "write data.mode instead" in refuse(UserError, **over)
+    over = {"ctlearn": {"QualityQuery": {"quality_criteria": [["x", "hillas_width > 0"]]}}}
+    assert "write data.quality_criteria instead" in refuse(UserError, **over)
+    over = {"ctlearn": {"TrainCTLearnModel": {"output_dir": "elsewhere"}}}
+    assert "the run decides it" in refuse(UserError, **over)
+
+
 def test_unknown_names_of_ctlearn(refuse):
     over = {"ctlearn": {"DLImageReader": {"chanels": ["image"]}}}
     assert "did you mean 'channels'?" in refuse(UserError, **over)
     over = {"ctlearn": {"DLImagReader": {"channels": ["image"]}}}
     assert "did you mean 'DLImageReader'?" in refuse(UserError, **over)
-    over = {"ctlearn": {"TrainCTLearnModel": {"n_epochs": "many"}}}
-    assert "ctlearn.TrainCTLearnModel.n_epochs" in refuse(UserError, **over)
+    over = {"ctlearn": {"TrainCTLearnModel": {"save_onnx": "many"}}}
+    assert "ctlearn.TrainCTLearnModel.save_onnx" in refuse(UserError, **over)
 
 
 def test_pruning_is_refused(refuse):
@@ -267,6 +282,122 @@ def test_a_forced_attempt_that_fails_gives_back_what_was_there(dl1_files, tmp_pa
         prepare.run(other, run_dir, force=True)
     assert run_dir.manifest.read_bytes() == before
     assert not list(run_dir.path.glob(".*previous"))
+
+
+def test_training_with_other_settings_than_prepared(dl1_files, tmp_path):
+    config, run_dir = load_study(tmp_path, study("energy", dl1_files))
+    prepare.run(config, run_dir)
+    over = {"data": {"quality_criteria": [["any", "hillas_intensity > 10"]]}}
+    other, _ = load_study(tmp_path, study("energy", dl1_files, **over))
+    with pytest.raises(UserError, match="stage 'prepare' was made with other settings"):
+        train.run(other, run_dir)
+    assert not run_dir.train_dir.exists()
+
+
+def test_rows_that_no_longer_fit_the_files(dl1_files, tmp_path):
+    config, run_dir = load_study(tmp_path, study("energy", dl1_files))
+    prepare.run(config, run_dir)
+    text = run_dir.manifest.read_text().replace('"examples_sha256": "', '"examples_sha256": "0')
+    run_dir.manifest.write_text(text)
+    with pytest.raises(DataError, match="other events now than at prepare"):
+        train.run(config, run_dir)
+
+
+def test_a_model_file_that_changed_is_noticed(dl1_files, tmp_path):
+    path = tmp_path / "my_model.py"
+    shutil.copyfile(template.__file__, path)
+    section = {"type": "custom", "file": str(path), "class": "TemplateModel"}
+    config, run_dir = load_study(tmp_path, study("energy", dl1_files) | {"model": section})
+    prepare.run(config, run_dir)
+    prepare.run(config, run_dir)
+    path.write_text(path.read_text().replace('activation="relu"', 'activation="tanh"'))
+    with pytest.raises(UserError, match="my_model.py"):
+        prepare.run(config, run_dir)
+
+
+def test_what_a_kill_left_set_aside_comes_back(dl1_files, tmp_path):
+    config, run_dir = load_study(tmp_path, study("energy", dl1_files))
+    prepare.run(config, run_dir)
+    whole = run_dir.manifest.read_bytes()
+    # As kill -9 leaves it in the middle of prepare --force.
+    folder = run_dir.manifest.parent
+    folder.rename(folder.with_name(".prepare.previous"))
+    folder.mkdir()
+    (folder / "manifest.json").write_text("half")
+    over = {"data": {"quality_criteria": [["bright", "hillas_intensity > 1e9"]]}}
+    other, _ = load_study(tmp_path, study("energy", dl1_files, **over))
+    with pytest.raises(DataError):
+        prepare.run(other, run_dir, force=True)
+    assert run_dir.manifest.read_bytes() == whole
+
+
+def test_a_failed_attempt_leaves_the_stage_complete(dl1_files, tmp_path):
+    config, run_dir = load_study(tmp_path, study("energy", dl1_files, train={"n_epochs": 1}))
+    prepare.run(config, run_dir)
+    over = {"data": {"quality_criteria": [["bright", "hillas_intensity > 1e9"]]}}
+    other, _ = load_study(tmp_path, study("energy", dl1_files, train={"n_epochs": 1}, **over))
+    with pytest.raises(DataError):
+        prepare.run(other, run_dir, force=True)
+    train.run(config, run_dir)
+    assert run_dir.trained_model.exists()
+
+
+def test_two_processes_on_one_run(dl1_files, tmp_path):
+    config, run_dir = load_study(tmp_path, study("energy", dl1_files))
+    prepare.run(config, run_dir)
+    hold = "import fcntl, sys, time; s = open(sys.argv[1], 'a+'); fcntl.lockf(s, fcntl.LOCK_EX);"
+    hold += "s.truncate(0); s.write('process 7 on host,'); s.flush(); print('held', flush=True);"
+    command = [sys.executable, "-c", hold + "time.sleep(60)", str(run_dir.lock)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="process 7 on host, works on this run"):
+            train.run(config, run_dir)
+        other.kill()
+    assert not run_dir.train_dir.exists()
+
+
+def test_test_files_of_the_same_name_and_without_telescopes(dl1_files, broken, tmp_path):
+    def drop(file):
+        for group in ("images", "parameters"):
+            file.remove_node(f"/dl1/event/telescope/{group}/tel_021")
+
+    without = broken(drop)
+    (tmp_path / "a").mkdir()
+    for folder, name in (("a", "gamma_test"), ("", "proton_test")):
+        shutil.copyfile(dl1_files[name], tmp_path / folder / "same.dl1.h5")
+    files = [str(tmp_path / "a" / "same.dl1.h5"), str(tmp_path / "same.dl1.h5"), str(without)]
+    over = {
+        "train": {"n_epochs": 1},
+        "data": {"allowed_tels": [21], "test": {"signal": files}},
+    }
+    content = study("energy", dl1_files, **over)
+    config, run_dir = load_study(tmp_path, content)
+    for stage in (prepare, train, test):
+        stage.run(config, run_dir)
+    names = sorted(path.name for path in run_dir.test_dir.iterdir())
+    assert names == ["signal_same.dl2.h5", "signal_same_2.dl2.h5"]
+    results = read_results(run_dir.metrics)
+    n_bright = 0
+    for path in files[:2]:
+        with tables.open_file(path) as file:
+            node = file.get_node(IMAGES.replace("images", "parameters"))
+            n_bright += int((node.col("hillas_intensity") > 50).sum())
+    assert results.data["test"]["signal"] == n_bright
+
+
+def test_a_test_with_another_camera(real_data, dl1_files, completed_runs, tmp_path):
+    _, done = completed_runs["energy"]
+    shutil.copytree(done.path, tmp_path / "runs" / "tiny_energy")
+    over = {
+        "data": {
+            "test": {"signal": str(real_data / "dl1" / "gamma_mst_flashcam.dl1.h5")},
+            "allowed_tel_types": None,
+        }
+    }
+    content = study("energy", dl1_files, **over)
+    config, run_dir = load_study(tmp_path, content)
+    with pytest.raises(DataError, match=r"on which the model was trained|one type|focal"):
+        test.run(config, run_dir, force=True)
 
 
 def test_a_stage_before_its_time(dl1_files, tmp_path):

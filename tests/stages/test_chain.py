@@ -16,13 +16,13 @@ import tables
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.data.dl2 import read_events
 from cherenkov_mlops.data.manifest import read_manifest
-from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import compare, prepare, report, run, test, train
 from cherenkov_mlops.stages.evaluation import digest_of
 from cherenkov_mlops.stages.lifecycle import describe_plan
-from simulated import load_study, study, write_study
+from simulated import load_study, study
 
 TASKS = ("type", "energy", "cameradirection", "skydirection")
 # A shell that starts something in the background switches Ctrl-C off; switch it on again.
@@ -92,6 +92,15 @@ def test_a_second_start_does_nothing(completed_runs, caplog):
     assert caplog.text.count("complete and unchanged") == 4
     after = {path: path.stat().st_mtime_ns for path in run_dir.path.rglob("*") if path.is_file()}
     assert before == after
+
+
+def test_a_plan_with_force_and_out_of_turn(completed_runs, dl1_files, tmp_path):
+    config, run_dir = completed_runs["energy"]
+    stages = ["prepare", "train", "test", "report"]
+    forced = describe_plan(config, run_dir, stages, force=True)
+    assert all("would run (--force)" in line for line in forced)
+    (line,) = describe_plan(config, RunDir(tmp_path / "new"), ["train"])
+    assert "would refuse" in line and "cherenkov-mlops prepare" in line
 
 
 def test_the_plan_says_why(completed_runs, dl1_files, tmp_path):
@@ -195,7 +204,7 @@ def test_ctrl_c_during_the_training(dl1_files, tmp_path):
     process.send_signal(signal.SIGINT)
     errors = end_of(process)
     assert process.returncode == 130, errors
-    assert errors.splitlines() == ["interrupted; the same command goes on"]
+    assert errors.splitlines() == ["interrupted; the same command starts the stage again"]
     assert not run_dir.train_dir.exists()
     # Nothing is lost: what was learnt stands beside.
     assert (run_dir.path / "train.attempt1" / "ctlearn_model.keras").exists()
@@ -203,12 +212,12 @@ def test_ctrl_c_during_the_training(dl1_files, tmp_path):
     assert record["stages"]["train"]["state"] == "interrupted"
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Folder on a file system of 600 kB."""
+@pytest.fixture(params=["4k", "16k", "120k", "600k"])
+def small_disk(request, tmp_path):
+    """Folder on a file system of that many bytes."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", str(folder)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small file system cannot be mounted here")
     yield folder
@@ -217,13 +226,10 @@ def small_disk(tmp_path):
 
 def test_a_full_disk(dl1_files, tmp_path, small_disk):
     over = {"run": {"dir": str(small_disk)}, "model": {"architecture": [LARGE, LARGE]}}
-    path = write_study(tmp_path, study("energy", dl1_files, **over))
-    process = start(["run", path], tmp_path, TMPDIR=str(tmp_path))
-    errors = end_of(process)
-    assert process.returncode == 3, errors
-    assert "full" in errors and errors.count("\n") == 1
-    run_dir = RunDir(small_disk / "tiny_energy")
-    assert not run_dir.manifest.exists() and not run_dir.untrained_model.exists()
+    config, run_dir = load_study(tmp_path, study("energy", dl1_files, **over))
+    with pytest.raises(DataError, match="full"):
+        run.run(config, run_dir)
+    assert not run_dir.path.exists()
 
 
 LARGE = {"filters": 200, "kernel_size": 3, "number": 1}

@@ -58,6 +58,8 @@ def check_stacking(ask: Ask) -> Found:
         yield "data.stack_telescope_images", f"model {kind} in mode stereo needs it; write true"
     if stacked and not stereo:
         yield "data.stack_telescope_images", "only mode stereo stacks images; write false"
+    if ask("data.min_telescopes") > 1 and not stereo:
+        yield "data.min_telescopes", "only mode stereo counts telescopes; write 1"
 
 
 def check_sorting(ask: Ask) -> Found:

@@ -130,6 +130,19 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def read_shower_keys(path: Path) -> np.ndarray:
+    """What identifies the simulated events of the file, shape (n,), structured.
+
+    Fields ``obs_id``, ``event_id``, ``true_energy`` [TeV]: numbers alone repeat between
+    productions, the energy of a shower does not.
+    """
+    with open_hdf5(path) as file:
+        showers = file.get_node(SHOWERS)
+        names = ["obs_id", "event_id", "true_energy"]
+        columns = [showers.col(name) for name in names]
+    return np.rec.fromarrays(columns, names=names)
+
+
 def telescopes_with_tables(file: tables.File) -> dict[int, int]:
     """Telescope -> number of images, for telescopes with images and parameters."""
     counts = {}
@@ -176,8 +189,10 @@ def _check_nodes(path: Path, file: tables.File) -> None:
             raise DataError(f"{path}: has no pointing of telescope {number}")
 
 
-def check_pixels(path: Path, telescopes: list[int], min_intensity_pe: float = 0.0) -> None:
+def check_pixels(path: Path, telescopes: list[int]) -> None:
     """Pass silently if all images of the telescopes are finite and not empty.
+
+    Images without parameters (nothing was left by the cleaning) are not looked at.
 
     Parameters
     ----------
@@ -185,8 +200,6 @@ def check_pixels(path: Path, telescopes: list[int], min_intensity_pe: float = 0.
         The file.
     telescopes : list of int
         Telescopes whose tables are read, in pieces.
-    min_intensity_pe : float
-        Images whose parameter ``hillas_intensity`` is not above this are not looked at.
 
     Raises
     ------
@@ -197,16 +210,14 @@ def check_pixels(path: Path, telescopes: list[int], min_intensity_pe: float = 0.
         try:
             for number in telescopes:
                 if f"{IMAGES}/tel_{number:03d}" in file:
-                    _check_telescope_pixels(path, file, number, min_intensity_pe)
+                    _check_telescope_pixels(path, file, number)
         except (tables.HDF5ExtError, OSError) as error:
             raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
 
 
-def _check_telescope_pixels(
-    path: Path, file: tables.File, number: int, min_intensity_pe: float
-) -> None:
+def _check_telescope_pixels(path: Path, file: tables.File, number: int) -> None:
     images = file.get_node(f"{IMAGES}/tel_{number:03d}")
-    looked_at = _bright_rows(file, number, min_intensity_pe)
+    looked_at = _rows_with_parameters(file, number)
     for start in range(0, len(images), ROWS_A_PIECE):
         piece = images.read(start, start + ROWS_A_PIECE)
         used = looked_at[start : start + ROWS_A_PIECE]
@@ -215,12 +226,12 @@ def _check_telescope_pixels(
         _refuse(path, number, start, used & ~piece["image"].any(axis=1), "all-zero", "image")
 
 
-def _bright_rows(file: tables.File, number: int, min_intensity_pe: float) -> np.ndarray:
-    """Mask of the images that any cut may keep; all of them if their intensity is not known."""
+def _rows_with_parameters(file: tables.File, number: int) -> np.ndarray:
+    """Mask of the images that a cut may keep; all of them if their intensity is not known."""
     parameters = file.get_node(f"{PARAMETERS}/tel_{number:03d}")
     if "hillas_intensity" not in parameters.colnames:
         return np.ones(len(parameters), dtype=bool)
-    return parameters.col("hillas_intensity") > min_intensity_pe
+    return parameters.col("hillas_intensity") > 0
 
 
 def _refuse(path: Path, number: int, start: int, bad: np.ndarray, what: str, column: str) -> None:

@@ -1,7 +1,7 @@
 """From the patterns of the configuration to lists of files."""
 
 from collections.abc import Sequence
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 from cherenkov_mlops.config.schema import RunConfig
@@ -28,8 +28,9 @@ def expand_patterns(patterns: Sequence[str], where: str) -> list[Path]:
     found: set[Path] = set()
     for pattern in patterns:
         path = Path(pattern)
-        search = str(path / "*.h5") if path.is_dir() else str(path)
-        matches = [Path(match) for match in glob(search, recursive=True)]
+        # A name that exists is taken literally, whatever brackets it has.
+        search = f"{escape(str(path))}/*.h5" if path.is_dir() else str(path)
+        matches = [path] if path.is_file() else map(Path, glob(search, recursive=True))
         files = [match for match in matches if match.is_file()]
         if not files:
             reason = "no file matches this pattern" if has_magic(search) else "no such file"

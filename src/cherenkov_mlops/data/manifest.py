@@ -51,6 +51,8 @@ class Manifest:
         Samples after each cut, a set, a bin.
     input_shape : tuple of int
         Height, width, channels of what the network sees.
+    examples_sha256 : str
+        Digest of the reader's examples, to which the rows refer.
     training_rows, validation_rows : array of int
         Rows of the reader in each set.
     """
@@ -58,6 +60,7 @@ class Manifest:
     inputs: Inputs
     counts: Counts
     input_shape: tuple[int, ...]
+    examples_sha256: str
     training_rows: np.ndarray
     validation_rows: np.ndarray
 
@@ -73,25 +76,21 @@ def write_manifest(manifest: Manifest, run_dir: RunDir) -> Path:
         **manifest.inputs.as_dict(),
         "counts": asdict(manifest.counts),
         "input_shape": list(manifest.input_shape),
+        "examples_sha256": manifest.examples_sha256,
     }
     return write_json_atomically(run_dir.manifest, content)
 
 
 def read_manifest(run_dir: RunDir) -> Manifest:
-    """The manifest of the run.
-
-    Raises
-    ------
-    DataError
-        It is missing or damaged, or a training file changed its size since.
-    """
+    """The manifest of the run; ``DataError`` if it is missing or damaged."""
     try:
         content = json.loads(run_dir.manifest.read_text(encoding="utf-8"))
         rows = np.load(run_dir.split)
-        manifest = Manifest(
+        return Manifest(
             inputs=Inputs.from_dict(content),
             counts=Counts(**content["counts"]),
             input_shape=tuple(content["input_shape"]),
+            examples_sha256=content["examples_sha256"],
             training_rows=rows["training"],
             validation_rows=rows["validation"],
         )
@@ -99,11 +98,10 @@ def read_manifest(run_dir: RunDir) -> Manifest:
         raise DataError(
             f"{run_dir.manifest}: cannot be read ({error}); make it again: prepare --force"
         ) from error
-    _check_unchanged(manifest.inputs)
-    return manifest
 
 
-def _check_unchanged(inputs: Inputs) -> None:
+def check_unchanged(inputs: Inputs) -> None:
+    """Pass silently if all files are there as ``prepare`` saw them; else ``DataError``."""
     for file in inputs.all_files():
         path = Path(file.path)
         if not path.is_file():

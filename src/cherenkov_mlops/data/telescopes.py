@@ -57,6 +57,13 @@ def usable_telescopes(config: RunConfig, files: Sequence[DL1File]) -> list[int]:
     return chosen
 
 
+def describe_camera(config: RunConfig, file: DL1File, telescope: int) -> str:
+    """Type of a telescope with its number of pixels, such as ``SST_SST1M_DigiCam, 1296 pixels``."""
+    subarray = read_subarray(file.path, config.data.focal_length_choice)
+    geometry = subarray.tel[telescope].camera.geometry
+    return f"{subarray.tel[telescope]}, {geometry.n_pixels} pixels"
+
+
 def _check_one_type(path: str, subarray: SubarrayDescription, chosen: list[int]) -> None:
     types = sorted({str(subarray.tel[number]) for number in chosen})
     if len(types) > 1:

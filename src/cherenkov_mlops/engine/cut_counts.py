@@ -19,11 +19,7 @@ class CutCounts:
     """
 
     def __init__(self, criteria: list[tuple[str, str]]):
-        # The k-th query holds the first k cuts: what is left after each of them.
-        self._queries = [
-            TableQualityQuery(quality_criteria=list(criteria[: number + 1]))
-            for number in range(len(criteria))
-        ]
+        self._queries = [TableQualityQuery(quality_criteria=[pair]) for pair in criteria]
         self._criteria = [name for name, _ in criteria]
         self._later: list[str] = []
         self._counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -34,7 +30,7 @@ class CutCounts:
         counts[ALL_IMAGES] += len(images)
         mask = np.ones(len(images), dtype=bool)
         for name, query in zip(self._criteria, self._queries, strict=True):
-            mask = np.asarray(query.get_table_mask(images))
+            mask &= np.asarray(query.get_table_mask(images))
             counts[name] += int(mask.sum())
         return mask
 

@@ -3,6 +3,7 @@
 from math import ceil
 
 import numpy as np
+from astropy.table import Column, Table
 from ctlearn.core.loader import DLDataLoader
 from dl1_data_handler.reader import DLDataReader
 
@@ -111,10 +112,27 @@ class SampledLoader(DLDataLoader):
             batch = self.DLDataReader.generate_mono_batch(rows)
             features, labels = self._get_mono_item(batch)
         else:
-            batch = self.DLDataReader.generate_stereo_batch(rows)
-            features, labels = self._get_stereo_item(batch)
+            batch = self._arrange_telescopes(self.DLDataReader.generate_stereo_batch(rows))
+            features, labels = self._get_mono_item(batch)
         if self.class_weight is None or not self.tasks:
             return features, labels
         one_hot = labels["type"] if isinstance(labels, dict) else labels
         weights = np.array([self.class_weight[0], self.class_weight[1]], dtype=np.float32)
         return features, labels, one_hot @ weights
+
+    def _arrange_telescopes(self, batch: Table) -> Table:
+        """The stereo batch with its images stacked along the channels, or brightest first.
+
+        Upstream groups each batch by event numbers again, and so mixes events of two files that
+        use the same numbers.
+        """
+        images = batch["features"].data
+        if self.sort_by_intensity:
+            order = np.argsort(-np.asarray(batch["intensities"]), axis=1, kind="stable")
+            images = images[np.arange(len(images))[:, None], order]
+        if self.stack_telescope_images:
+            n_events, n_telescopes, height, width, n_channels = images.shape
+            by_pixel = np.moveaxis(images, 1, 3)
+            images = by_pixel.reshape(n_events, height, width, n_telescopes * n_channels)
+        batch.replace_column("features", Column(images))
+        return batch

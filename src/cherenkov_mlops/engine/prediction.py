@@ -122,8 +122,10 @@ def predict_inputs(config: RunConfig, inputs: Inputs, run_dir: RunDir) -> dict[s
     """
     records = []
     for label, files in inputs.files.items():
+        outputs = inputs.outputs(label, run_dir)
         for file in files:
-            record = _predict_or_skip(config, file, label, inputs.telescopes, run_dir)
+            output = outputs[Path(file.path)]
+            record = _predict_or_skip(config, file, output, inputs.telescopes, run_dir)
             if record is not None:
                 records.append(record)
                 log.info("test: %s: %d events", Path(file.path).name, record.n_events)
@@ -138,15 +140,18 @@ def predict_inputs(config: RunConfig, inputs: Inputs, run_dir: RunDir) -> dict[s
 
 
 def _predict_or_skip(
-    config: RunConfig, file: DL1File, label: str, telescopes: list[int], run_dir: RunDir
+    config: RunConfig, file: DL1File, output: Path, telescopes: list[int], run_dir: RunDir
 ) -> PredictionRecord | None:
     source = Path(file.path)
     # In mono a telescope without tables has nothing to predict; stacked images need its place.
     used = [n for n in telescopes if n in file.images or config.data.mode == "stereo"]
+    if not used:
+        log.warning("test: %s: has none of the telescopes in use; passed over", source)
+        return None
     job = Job(
         model=run_dir.trained_model,
         source=source,
-        output=run_dir.dl2(source, label),
+        output=output,
         telescopes=used,
         log_file=run_dir.logs / "test.ctlearn.log",
     )

@@ -13,7 +13,7 @@ from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.data.manifest import Counts, Manifest
 from cherenkov_mlops.engine.loader import SampledLoader
 from cherenkov_mlops.engine.reader import CuredImageReader
-from cherenkov_mlops.engine.split import examples_of, split_events
+from cherenkov_mlops.engine.split import digest_examples, examples_of, split_events
 from cherenkov_mlops.engine.tool_config import base_traits
 from cherenkov_mlops.errors import UserError
 
@@ -68,7 +68,8 @@ def prepare_data(config: RunConfig, inputs: Inputs, edges_tev: tuple[float, ...]
         )
         shape = _input_shape(config, reader)
         counts = _count(reader, inputs, training, validation, edges_tev)
-    return Manifest(inputs, counts, shape, training, validation)
+        digest = digest_examples(reader)
+    return Manifest(inputs, counts, shape, digest, training, validation)
 
 
 def _input_shape(config: RunConfig, reader: CuredImageReader) -> tuple[int, ...]:
@@ -97,12 +98,7 @@ def _count(
     )
     return Counts(
         cuts=reader.cut_counts.as_rows(list(inputs.files)),
-        sets={
-            name: {
-                label: int((classes[rows] == CLASS_NUMBER[label]).sum()) for label in inputs.files
-            }
-            for name, rows in parts.items()
-        },
+        sets={name: _count_classes(classes[rows], inputs) for name, rows in parts.items()},
         energy_edges_tev=list(edges_tev),
         energy={
             label: np.histogram(energies[classes == CLASS_NUMBER[label]], edges_tev)[0].tolist()

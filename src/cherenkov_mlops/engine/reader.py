@@ -12,6 +12,7 @@ from dl1_data_handler.reader import DLImageReader, ProcessType
 
 from cherenkov_mlops.engine.channels import channel_pixels, decode_column
 from cherenkov_mlops.engine.cut_counts import CutCounts
+from cherenkov_mlops.engine.table_memory import TableMemory
 from cherenkov_mlops.engine.upstream import bridge_reader_names
 from cherenkov_mlops.errors import DataError
 
@@ -43,8 +44,7 @@ class CuredImageReader(DLImageReader):
     """
 
     def __init__(self, *args, **kwargs):
-        self._kept: dict[tuple[Path, int], np.ndarray] = {}
-        self._bytes_left = KEEP_IN_MEMORY_BYTES
+        self._memory = TableMemory(KEEP_IN_MEMORY_BYTES)
         super().__init__(*args, **kwargs)
 
     @property
@@ -189,6 +189,31 @@ class CuredImageReader(DLImageReader):
             return super().generate_mono_batch(batch_indices)
         return self._append_features(self.example_identifiers[np.asarray(batch_indices)])
 
+    def generate_stereo_batch(self, batch_indices: Sequence[int]) -> Table:
+        """Array events with the images of all telescopes in the column ``features``.
+
+        Its shape is (n_events, n_telescopes, height, width, n_channels), telescopes in the order
+        of their numbers; one that has no image in an event is left at 0. The column
+        ``intensities`` [p.e.], shape (n_events, n_telescopes), is 0 there.
+        """
+        if self.process_type is not ProcessType.Simulation:
+            return super().generate_stereo_batch(batch_indices)
+        events = self.unique_example_identifiers[np.asarray(batch_indices)]
+        images = self.example_identifiers_grouped.groups[np.asarray(batch_indices)]
+        # Both are sorted by the same keys: group i is event i, whatever numbers events have.
+        sizes = np.diff(self.example_identifiers_grouped.groups.indices)[batch_indices]
+        event = np.repeat(np.arange(len(events)), sizes)
+        place = np.searchsorted(self.selected_telescopes[self.tel_type], images["tel_id"])
+        mapped = self._append_features(images)["features"].data
+        n_telescopes = len(self.selected_telescopes[self.tel_type])
+        features = np.zeros((len(events), n_telescopes, *mapped.shape[1:]), dtype=np.float32)
+        features[event, place] = mapped
+        intensities = np.zeros((len(events), n_telescopes))
+        intensities[event, place] = images["hillas_intensity"]
+        events.add_column(features, name="features")
+        events.add_column(intensities, name="intensities")
+        return events
+
     def _append_features(self, batch: Table) -> Table:
         pixels = self.read_pixels(batch["file_index"], batch["table_index"], batch["tel_id"])
         mapper = self.image_mappers[self.cam_name]
@@ -228,7 +253,7 @@ class CuredImageReader(DLImageReader):
     def _read_rows(self, name: Path, tel_id: int, rows: np.ndarray) -> np.ndarray:
         node = _telescope_node(IMAGES, tel_id)
         table = self.files[name].get_node(node)
-        stored = self._stored_rows(table, (name, tel_id), rows)
+        stored = self._memory.read_rows(table, rows)
         image = decode_column(table, "image", stored["image"])
         peak_time = decode_column(table, "peak_time", stored["peak_time"])
         channels = [
@@ -244,20 +269,6 @@ class CuredImageReader(DLImageReader):
                 "make the DL1 file again or cut these events"
             )
         return values
-
-    def _stored_rows(
-        self, table: tables.Table, key: tuple[Path, int], rows: np.ndarray
-    ) -> np.ndarray:
-        """Rows of an image table as they are in the file; small tables are read once and kept."""
-        if key not in self._kept:
-            n_bytes = len(table) * table.rowsize
-            if n_bytes > self._bytes_left:
-                # In the order of the file: each compressed chunk is opened once.
-                order = np.argsort(rows, kind="stable")
-                return table.read_coordinates(rows[order])[np.argsort(order)]
-            self._bytes_left -= n_bytes
-            self._kept[key] = table.read()
-        return self._kept[key][rows]
 
     def _transform_to_cam_coord_offsets(self, table: Table) -> Table:
         """Upstream's columns; a table without rows gets them too (upstream: IndexError)."""

@@ -1,12 +1,13 @@
 """Training and validation sets that share no shower."""
 
+import hashlib
 from typing import Literal
 
 import numpy as np
 from astropy.table import Table
 from sklearn.model_selection import GroupShuffleSplit
 
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.reader import TELESCOPE_KEYS, CuredImageReader
 from cherenkov_mlops.errors import DataError
 
 
@@ -82,3 +83,11 @@ def examples_of(reader: CuredImageReader) -> Table:
     """One row an example of the reader: a telescope image (mono) or an event (stereo)."""
     is_mono = reader.mode == "mono"
     return reader.example_identifiers if is_mono else reader.unique_example_identifiers
+
+
+def digest_examples(reader: CuredImageReader) -> str:
+    """Digest of which examples the reader has, in which order: what row numbers refer to."""
+    events = examples_of(reader)
+    names = [name for name in ("file_index", *TELESCOPE_KEYS) if name in events.colnames]
+    identity = np.stack([np.asarray(events[name], dtype=np.int64) for name in names], axis=1)
+    return hashlib.sha256(np.ascontiguousarray(identity).tobytes()).hexdigest()

@@ -1,16 +1,23 @@
 """CTLearn's traitlets configuration from ours, and the check of names that CTLearn leaves out."""
 
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ctapipe.core import Component
+from ctapipe.core import Tool
+from ctapipe.io import HDF5Merger
+from ctapipe.reco.stereo_combination import StereoCombiner, StereoMeanCombiner
 from ctlearn.core.model import CTLearnModel, ResNet, SingleCNN
-from ctlearn.tools.predict_model import MonoPredictCTLearnModel, StereoPredictCTLearnModel
+from ctlearn.tools.predict_model import (
+    MonoPredictCTLearnModel,
+    PredictCTLearnModel,
+    StereoPredictCTLearnModel,
+)
 from ctlearn.tools.train_model import TrainCTLearnModel
-from dl1_data_handler.reader import DLDataReader
+from dl1_data_handler.reader import DLImageReader, TableQualityQuery
 from traitlets import TraitError
-from traitlets.config import Config
+from traitlets.config import Config, Configurable
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.registry import did_you_mean
@@ -27,12 +34,56 @@ READER_OPTIONS = (
     "allowed_tel_types",
     "allowed_tels",
 )
+TRAINING_OPTIONS = (
+    "n_epochs",
+    "batch_size",
+    "save_best_validation_only",
+    "validation_split",
+    "optimizer",
+    "lr_reducing",
+    "early_stopping",
+)
+# Option of a CTLearn class -> our key; an empty key means that the run folder decides.
+OWNED: dict[type, dict[str, str]] = {
+    TrainCTLearnModel: {name: f"train.{name}" for name in TRAINING_OPTIONS}
+    | {
+        "random_seed": "run.seed",
+        "reco_tasks": "task",
+        "model_type": "model.type",
+        "stack_telescope_images": "data.stack_telescope_images",
+        "sort_by_intensity": "data.sort_by_intensity",
+        "input_dir_signal": "data.train.signal",
+        "file_pattern_signal": "data.train.signal",
+        "input_dir_background": "data.train.background",
+        "file_pattern_background": "data.train.background",
+        "output_dir": "",
+        "dl1dh_reader_type": "",
+    },
+    PredictCTLearnModel: {
+        "batch_size": "test.batch_size",
+        "stack_telescope_images": "data.stack_telescope_images",
+        "sort_by_intensity": "data.sort_by_intensity",
+        "input_url": "data.test.signal",
+        "output_path": "",
+        "dl1dh_reader_type": "",
+        "prefixes": "",
+    },
+    DLImageReader: {name: f"data.{name}" for name in READER_OPTIONS},
+    TableQualityQuery: {"quality_criteria": "data.quality_criteria"},
+    Tool: {"log_file": "", "provenance_log": "", "config_files": "", "log_config": ""},
+}
+# Components that the tools make without naming them in their ``classes``.
+PARTS = (HDF5Merger, StereoCombiner, StereoMeanCombiner, TableQualityQuery)
 NULL_MEANS_NONE = ("attention_mechanism", "pooling_type")
 HEAD_OPTIONS = ("head_layers", "head_activation_function")
 
 
 def check_trait_names(config: RunConfig) -> list[str]:
-    """One line for each name in ``ctlearn:`` that CTLearn does not know, or value it refuses."""
+    """One line for each name in ``ctlearn:`` that CTLearn does not know, or value it refuses.
+
+    Options that have a key of their own outside ``ctlearn:`` are refused too: two places for one
+    option would contradict each other in silence.
+    """
     known = _known_classes()
     problems = []
     for section, options in config.ctlearn.items():
@@ -53,27 +104,31 @@ def _check_options(
         key = f"ctlearn.{section}.{name}"
         if name not in traits:
             yield f"{config.locate(key)}: {key}: no such option; {did_you_mean(name, traits)}"
-            continue
-        try:
-            traits[name]._validate(known_class.__new__(known_class), value)
-        except TraitError as error:
-            yield f"{config.locate(key)}: {key}: {' '.join(str(error).split())}"
+        elif (owner := _find_owner(known_class, name)) is not None:
+            yield f"{config.locate(key)}: {key}: has a place of its own; {owner}"
+        elif not inspect.isabstract(known_class):
+            try:
+                traits[name]._validate(known_class.__new__(known_class), value)
+            except TraitError as error:
+                yield f"{config.locate(key)}: {key}: {' '.join(str(error).split())}"
+
+
+def _find_owner(known_class: type, name: str) -> str | None:
+    """Which key of ours sets the option of a CTLearn class; None if none does."""
+    for base, owners in OWNED.items():
+        related = issubclass(known_class, base) or issubclass(base, known_class)
+        if related and name in owners:
+            return f"write {owners[name]} instead" if owners[name] else "the run decides it"
+    return None
 
 
 def _known_classes() -> dict[str, type]:
-    """Configurable classes of CTLearn's tools by name, with their base classes."""
-    tools = (TrainCTLearnModel, MonoPredictCTLearnModel, StereoPredictCTLearnModel)
+    """Configurable classes that the tools of the stages use, by name, with their base classes."""
     classes: set[type] = set()
-    for tool in tools:
-        for component in (tool, *tool.classes):
-            classes.update(c for c in component.__mro__ if hasattr(c, "class_traits"))
-    classes.update(_subclasses(CTLearnModel) | _subclasses(DLDataReader) | _subclasses(Component))
+    for tool in (TrainCTLearnModel, MonoPredictCTLearnModel, StereoPredictCTLearnModel):
+        for component in (tool, *tool.classes, *PARTS):
+            classes.update(c for c in component.__mro__ if issubclass(c, Configurable))
     return {c.__name__: c for c in classes if c.class_traits(config=True)}
-
-
-def _subclasses(base: type) -> set[type]:
-    direct = set(base.__subclasses__())
-    return direct.union(*(_subclasses(child) for child in direct))
 
 
 def reader_traits(config: RunConfig, telescopes: list[int] | None = None) -> dict[str, Any]:

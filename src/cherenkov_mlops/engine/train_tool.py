@@ -3,10 +3,10 @@
 from pathlib import Path as FilePath
 
 import keras
-import numpy as np
 from ctapipe.core.traits import CaselessStrEnum, Float, List, Path
 from ctlearn.tools.train_model import TrainCTLearnModel
 
+from cherenkov_mlops.data.manifest import Manifest
 from cherenkov_mlops.engine.callbacks import (
     EpochFacts,
     EpochLines,
@@ -19,7 +19,10 @@ from cherenkov_mlops.engine.callbacks import (
 from cherenkov_mlops.engine.loader import SampledLoader
 from cherenkov_mlops.engine.reader import CuredImageReader
 from cherenkov_mlops.engine.running import GuestTool
+from cherenkov_mlops.engine.split import digest_examples
 from cherenkov_mlops.engine.strategy import device_strategy
+from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.run_dir import RunDir
 
 
 class TrainTool(GuestTool, TrainCTLearnModel):
@@ -28,12 +31,14 @@ class TrainTool(GuestTool, TrainCTLearnModel):
     It differs from ``ctlearn-train-model`` in this: files and rows come from the run's manifest,
     the model from ``prepare``; weights, order and dropout are seeded; the last partial batch is
     kept; class weights travel as sample weights; the best model, ``history.csv`` and TensorBoard
-    logs (without histograms) go to ``output_dir``.
+    logs (without histograms) go to the run folder.
 
     Parameters
     ----------
-    training_rows, validation_rows : array of int
-        Rows of the reader, from ``prepare``.
+    run_dir : RunDir
+        Where model, history and logs go.
+    manifest : Manifest
+        Rows of the reader in each set, and the digest of what they refer to.
     show_progress : bool
         Show a bar over the batches of each epoch.
     """
@@ -57,13 +62,14 @@ class TrainTool(GuestTool, TrainCTLearnModel):
 
     def __init__(
         self,
-        training_rows: np.ndarray,
-        validation_rows: np.ndarray,
+        run_dir: RunDir,
+        manifest: Manifest,
         show_progress: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.rows = {"training": training_rows, "validation": validation_rows}
+        self.run_dir, self.manifest = run_dir, manifest
+        self.rows = {"training": manifest.training_rows, "validation": manifest.validation_rows}
         self.show_progress = show_progress
 
     def setup(self) -> None:
@@ -75,6 +81,11 @@ class TrainTool(GuestTool, TrainCTLearnModel):
             input_url_background=[FilePath(file) for file in self.background_files],
             parent=self,
         )
+        if digest_examples(self.dl1dh_reader) != self.manifest.examples_sha256:
+            raise DataError(
+                "the files give other events now than at prepare, so its split does not fit them; "
+                "prepare again: prepare --force"
+            )
         self.training_loader = self._make_loader(
             "training", seed=self.random_seed, fraction=self.percentage_per_epoch
         )
@@ -96,13 +107,12 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         )
 
     def _make_callbacks(self) -> list[keras.callbacks.Callback]:
-        model_file = self.output_dir / "ctlearn_model.keras"
-        self.history = History(self.output_dir / "history.csv")
+        self.history = History(self.run_dir.history)
         callbacks = [
             EpochFacts(self.training_loader),
             RefuseNaN(),
-            checkpoint(model_file, self.save_best_validation_only),
-            keras.callbacks.TensorBoard(self.output_dir / "tensorboard", write_graph=False),
+            checkpoint(self.run_dir.trained_model, self.save_best_validation_only),
+            keras.callbacks.TensorBoard(self.run_dir.tensorboard, write_graph=False),
         ]
         if self.lr_reducing:
             options = {key: self.lr_reducing[key] for key in self.lr_reducing}

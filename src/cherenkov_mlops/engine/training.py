@@ -30,8 +30,8 @@ def train_model(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dict[
     load_custom_code(config, run_dir)
     run_dir.train_dir.mkdir(parents=True, exist_ok=True)
     tool = TrainTool(
-        manifest.training_rows,
-        manifest.validation_rows,
+        run_dir,
+        manifest,
         show_progress=rich.get_console().is_terminal,
         config=tool_traits(
             "TrainCTLearnModel",

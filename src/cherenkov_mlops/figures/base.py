@@ -10,7 +10,29 @@ from cherenkov_mlops.metrics.events import extract_events
 from cherenkov_mlops.registry import Registry
 from cherenkov_mlops.results import plain_values
 
+#: Significant digits of the arrays: finer than a figure shows, in half of the space.
+_DIGITS = 6
+
 ENERGY_AXIS = {"xlabel": "True energy [TeV]", "xscale": "log"}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One Axes of a figure that has several.
+
+    Parameters
+    ----------
+    title : str
+        Stands above it; panels of several runs with one title belong together.
+    arrays : dict
+        Arguments of the drawing function.
+    axes : dict
+        Arguments of ``Axes.set``, beside those of the figure.
+    """
+
+    title: str
+    arrays: Mapping[str, Any]
+    axes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,6 +58,8 @@ class FigureEntry:
         Whether several runs share one Axes; if not, each run gets a panel of its own.
     axes : dict
         Arguments of ``Axes.set``: labels, scales, limits.
+    panels : callable, optional
+        ``panels(arrays)``: the `Panel` objects of one run, if it has several.
     """
 
     name: str
@@ -45,6 +69,11 @@ class FigureEntry:
     data: Callable[..., dict[str, Any]]
     overlay: bool
     axes: dict[str, Any] = field(default_factory=dict)
+    panels: Callable[[Mapping[str, Any]], list[Panel]] | None = None
+
+    def split(self, arrays: Mapping[str, Any]) -> list[Panel]:
+        """The panels of one run: one without title if the figure does not have several."""
+        return [Panel("", arrays)] if self.panels is None else self.panels(arrays)
 
     @property
     def caption(self) -> str:
@@ -63,7 +92,13 @@ FIGURES: Registry[FigureEntry] = Registry("figure")
 
 
 def figure(
-    *, task: str, title: str, data: Callable, overlay: bool, axes: dict[str, Any] | None = None
+    *,
+    task: str,
+    title: str,
+    data: Callable,
+    overlay: bool,
+    axes: dict[str, Any] | None = None,
+    **options: Any,
 ) -> Callable[[Callable], Callable]:
     """The decorated drawing function itself, registered in `FIGURES` under its own name.
 
@@ -72,7 +107,8 @@ def figure(
 
     def register(draw: Callable[..., None]) -> Callable[..., None]:
         name = draw.__name__
-        FIGURES.add(name, FigureEntry(name, draw, task, title, data, overlay, axes or {}))
+        entry = FigureEntry(name, draw, task, title, data, overlay, axes or {}, **options)
+        FIGURES.add(name, entry)
         return draw
 
     return register
@@ -98,6 +134,15 @@ def figure_data(
     kind = KINDS.get(task, task)
     source = events if kind == "generic" else extract_events(events, kind)
     return {
-        name: plain_values(call_with_settings(entry.data, source, settings))
+        name: _rounded(plain_values(call_with_settings(entry.data, source, settings)))
         for name, entry in figures_of(kind).items()
     }
+
+
+def _rounded(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    # Booleans and integers, such as counts, stay exact.
+    if isinstance(content, list):
+        return [_rounded(value) for value in content]
+    return float(f"{content:.{_DIGITS}g}") if isinstance(content, float) else content

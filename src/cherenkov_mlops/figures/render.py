@@ -1,6 +1,7 @@
 """Drawing one figure for one or several runs: one code path for reports and comparisons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
@@ -12,21 +13,41 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from cherenkov_mlops.figures.base import FigureEntry
 from cherenkov_mlops.figures.style import RC_PARAMS, run_style
 
+type Run = tuple[str, Mapping[str, Any]]
+type Style = dict[str, str]
+
 _SINGLE_INCHES = (5.6, 4.1)
 _PANEL_INCHES = (3.7, 3.4)
+#: Panels of one figure into which all runs are drawn may be smaller: they are alike.
+_SMALL_INCHES = (2.9, 2.5)
 #: With more labels the legend stands below the Axes, where it hides nothing.
 _MAX_INSIDE_LABELS = 5
 _LEGEND_ROW_INCHES = 0.21
+_LEGEND_COLUMN_INCHES = 2.8
+#: More panels than this do without minor ticks: half of their size on a page.
+_MANY_PANELS = 4
 #: Ratio of the ends of a logarithmic axis beyond which only powers of ten get a label.
 _MANY_DECADES = 300
 
 
+@dataclass
+class _Cell:
+    """One Axes: its title, its settings, and what adds the artists of each run to it."""
+
+    title: str
+    axes: dict[str, Any]
+    group: str
+    draws: list[Callable[[Axes], None]] = field(default_factory=list)
+
+
 def render_figure(
     entry: FigureEntry,
-    runs: Sequence[tuple[str, Mapping[str, Any]]],
-    styles: Sequence[dict[str, str]] | None = None,
+    runs: Sequence[Run],
+    styles: Sequence[Style] | None = None,
+    *,
+    look: Mapping[str, Any] = RC_PARAMS,
 ) -> Figure:
-    """Figure with one Axes for all runs, or with a panel a run if it is not an overlay.
+    """Figure with all runs in each panel, or with panels of its own for each run.
 
     Parameters
     ----------
@@ -36,44 +57,78 @@ def render_figure(
         Label and arrays of each run.
     styles : sequence of dict, optional
         ``color``, ``linestyle`` and ``marker`` of each run; by its place if not given.
+    look : mapping
+        Settings of Matplotlib.
     """
     styles = styles or [run_style(index) for index in range(len(runs))]
-    with matplotlib.rc_context(RC_PARAMS):
-        page, panels = _make_panels(entry, len(runs))
-        for index, ((label, arrays), style) in enumerate(zip(runs, styles, strict=True)):
-            panel = panels[0 if entry.overlay else index]
-            entry.draw(panel, label=label, style=style, **arrays)
-            if not entry.overlay and len(runs) > 1:
-                panel.set_title(label)
-        for panel in panels:
-            # A legend that names the only run would say what the page says already.
-            _set_up_axes(panel, entry, only_label=runs[0][0] if len(runs) == 1 else None)
+    cells = _cells(entry, runs, styles)
+    with matplotlib.rc_context(look):
+        page, panels = _make_panels(cells, entry.overlay)
+        for ax, cell in zip(panels, cells, strict=True):
+            for draw in cell.draws:
+                draw(ax)
+            if cell.title:
+                ax.set_title(cell.title)
+            # Only now, with all runs drawn: limits taken earlier would hide those that follow.
+            _set_up_axes(ax, cell.axes)
+            if len(cells) > _MANY_PANELS:
+                ax.minorticks_off()
+        _label_outer_panels(panels, cells)
+        # A legend that names the only run would say what the page says already.
+        only_label = runs[0][0] if len(runs) == 1 else None
+        _add_legend(page, panels, only_label, inside=entry.overlay and len(panels) == 1)
     return page
 
 
-def _make_panels(entry: FigureEntry, n_runs: int) -> tuple[Figure, list[Axes]]:
-    if entry.overlay or n_runs == 1:
-        page = Figure(figsize=_SINGLE_INCHES)
-        page.set_layout_engine("constrained")
-        return page, [page.add_subplot()]
-    n_columns = 4 if n_runs % 4 == 0 or n_runs > 9 else min(n_runs, 3)
-    n_rows = -(-n_runs // n_columns)
-    page = Figure(figsize=(_PANEL_INCHES[0] * n_columns, _PANEL_INCHES[1] * n_rows))
+def _cells(entry: FigureEntry, runs: Sequence[Run], styles: Sequence[Style]) -> list[_Cell]:
+    cells: dict[Any, _Cell] = {}
+    for index, ((label, arrays), style) in enumerate(zip(runs, styles, strict=True)):
+        for panel in entry.split(arrays):
+            key = panel.title if entry.overlay else (index, panel.title)
+            own = label if len(runs) > 1 and not entry.overlay else ""
+            title = ": ".join(filter(None, [own, panel.title]))
+            cell = cells.setdefault(key, _Cell(title, entry.axes | panel.axes, panel.title))
+            cell.draws.append(_drawing(entry, panel.arrays, label, style))
+    return list(cells.values()) or [_Cell("", entry.axes, "")]
+
+
+def _drawing(
+    entry: FigureEntry, arrays: Mapping[str, Any], label: str, style: Style
+) -> Callable[[Axes], None]:
+    return lambda ax: entry.draw(ax, label=label, style=style, **arrays)
+
+
+def _make_panels(cells: Sequence[_Cell], overlay: bool) -> tuple[Figure, list[Axes]]:
+    n_kinds = 1 if overlay else len({cell.group for cell in cells})
+    n_columns, inches = _grid(len(cells), overlay, n_kinds)
+    n_rows = -(-len(cells) // n_columns)
+    page = Figure(figsize=(inches[0] * n_columns, inches[1] * n_rows))
     page.set_layout_engine("constrained")
     panels: list[Axes] = []
-    for index in range(n_runs):
-        # The same limits in all panels, or the eye compares what is not alike.
-        shared = {"sharex": panels[0], "sharey": panels[0]} if panels else {}
-        panels.append(page.add_subplot(n_rows, n_columns, index + 1, **shared))
+    first: dict[str, Axes] = {}
+    for index, cell in enumerate(cells):
+        # The same limits in panels that are alike, or the eye compares what is not.
+        alike = first.get(cell.group)
+        panels.append(page.add_subplot(n_rows, n_columns, index + 1, sharex=alike, sharey=alike))
+        first.setdefault(cell.group, panels[-1])
     return page, panels
 
 
-def _set_up_axes(ax: Axes, entry: FigureEntry, only_label: str | None) -> None:
-    # Only now, with all runs drawn: limits taken earlier would hide those that follow.
+def _grid(n_cells: int, overlay: bool, n_kinds: int) -> tuple[int, tuple[float, float]]:
+    """Number of columns and size of a panel; panels of one kind stand below each other."""
+    if n_cells == 1:
+        return 1, _SINGLE_INCHES
+    inches = _SMALL_INCHES if overlay and n_cells > _MANY_PANELS else _PANEL_INCHES
+    if n_kinds > 1:
+        return min(n_kinds * max(4 // n_kinds, 1), n_cells), inches
+    return 4 if n_cells % 4 == 0 or n_cells > 9 else min(n_cells, 3), inches
+
+
+def _set_up_axes(ax: Axes, settings: dict[str, Any]) -> None:
     if not np.isfinite(ax.dataLim.intervalx).all():
-        _say_nothing_to_draw(ax, entry)
+        _say_nothing_to_draw(ax, settings)
         return
-    ax.set(**entry.axes)
+    ax.set(**settings)
     ax.autoscale_view()
     for axis in (ax.xaxis, ax.yaxis):
         if axis.get_scale() == "log":
@@ -83,20 +138,42 @@ def _set_up_axes(ax: Axes, entry: FigureEntry, only_label: str | None) -> None:
             axis.set_major_formatter(FuncFormatter(_plain_number))
             axis.set_minor_formatter(NullFormatter())
             ax.grid(False, which="minor")
-    _, labels = ax.get_legend_handles_labels()
-    if len(labels) > _MAX_INSIDE_LABELS:
-        n_rows = -(-len(labels) // 2)
-        ax.figure.set_figheight(ax.figure.get_figheight() + _LEGEND_ROW_INCHES * n_rows)
-        ax.figure.legend(loc="outside lower center", ncols=2)
-    elif labels and labels != [only_label]:
-        ax.legend(loc="best")
 
 
-def _say_nothing_to_draw(ax: Axes, entry: FigureEntry) -> None:
+def _say_nothing_to_draw(ax: Axes, settings: dict[str, Any]) -> None:
     # A logarithmic axis without a value has no limits, and shared limits belong to the others.
-    ax.set(**{key: entry.axes[key] for key in ("xlabel", "ylabel") if key in entry.axes})
+    ax.set(**{key: settings[key] for key in ("xlabel", "ylabel") if key in settings})
     ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
     ax.text(0.5, 0.5, "too few events to draw", ha="center", va="center", transform=ax.transAxes)
+
+
+def _label_outer_panels(panels: Sequence[Axes], cells: Sequence[_Cell]) -> None:
+    """Leave out labels that the panel below, or the one on the left, has too."""
+    n_columns = panels[0].get_subplotspec().get_gridspec().ncols
+    for index, (ax, cell) in enumerate(zip(panels, cells, strict=True)):
+        below = cells[index + n_columns] if index + n_columns < len(cells) else None
+        left = cells[index - 1] if index % n_columns else None
+        for label, neighbour in (("xlabel", below), ("ylabel", left)):
+            if neighbour is not None and neighbour.axes.get(label) == cell.axes.get(label):
+                ax.set(**{label: ""})
+
+
+def _add_legend(
+    page: Figure, panels: Sequence[Axes], only_label: str | None, *, inside: bool
+) -> None:
+    entries: dict[str, Any] = {}
+    for ax in panels:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if not entries or list(entries) == [only_label]:
+        return
+    if inside and len(entries) <= _MAX_INSIDE_LABELS:
+        panels[0].legend(loc="best")
+        return
+    n_columns = min(max(2, int(page.get_figwidth() / _LEGEND_COLUMN_INCHES)), len(entries))
+    n_rows = -(-len(entries) // n_columns)
+    page.set_figheight(page.get_figheight() + _LEGEND_ROW_INCHES * (n_rows + 0.5))
+    page.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=n_columns)
 
 
 def _plain_number(value: float, _position: int) -> str:

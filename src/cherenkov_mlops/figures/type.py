@@ -1,37 +1,40 @@
 """Figures of the classification; ``events`` as in `cherenkov_mlops.metrics.type`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from astropy.stats import binom_conf_interval
 from matplotlib.axes import Axes
-from sklearn.metrics import confusion_matrix as count_classes
-from sklearn.metrics import roc_curve as scan_thresholds
 
-from cherenkov_mlops.figures.base import ENERGY_AXIS, figure
-from cherenkov_mlops.figures.curves import draw_points_with_band
+from cherenkov_mlops.figures.base import Panel, figure
 from cherenkov_mlops.figures.style import FAINT, PALETTE, SHARES
 from cherenkov_mlops.metrics.base import EvaluationSettings
-from cherenkov_mlops.metrics.binning import statistic_by_energy
-from cherenkov_mlops.metrics.events import Events
-from cherenkov_mlops.metrics.type import auc, has_both_classes, predicted_signal
+from cherenkov_mlops.metrics.binning import MIN_EVENTS_PER_BIN
+from cherenkov_mlops.metrics.table import Events
+from cherenkov_mlops.metrics.thresholds import count_classes, has_both_classes, scan_thresholds
+from cherenkov_mlops.metrics.type import N_CALIBRATION_BINS, auc, calibration_bin
 
 _MAX_CURVE_POINTS = 300
 _N_SCORE_BINS = 50
+_N_THRESHOLDS = 101
 
 
 def roc_points(events: Events) -> dict[str, Any]:
     """Efficiencies of background and signal, ``threshold`` and ``auc``; empty without a class."""
     if not has_both_classes(events):
         return {"background_efficiency": [], "signal_efficiency": [], "threshold": [], "auc": None}
-    background, signal, threshold = scan_thresholds(events["signal"], events["gh_score"])
+    scan = scan_thresholds(events)
+    signal, background = scan.signal / scan.signal[-1], scan.background / scan.background[-1]
     # Equal steps along the curve keep its corners; equal steps in the index would not.
-    length = np.concatenate([[0], np.cumsum(np.abs(np.diff(background)) + np.diff(signal))])
+    length = np.concatenate([[0], np.cumsum(np.diff(background) + np.diff(signal))])
     rows = np.searchsorted(length, np.linspace(0, length[-1], _MAX_CURVE_POINTS))
     rows = np.unique(np.concatenate([[0], rows, [len(length) - 1]]))
     return {
         "background_efficiency": background[rows],
         "signal_efficiency": signal[rows],
-        "threshold": threshold[rows],
+        # Infinite at first: no event passes.
+        "threshold": np.append(np.inf, np.unique(events["gh_score"])[::-1])[rows],
         "auc": auc(events),
     }
 
@@ -106,15 +109,15 @@ def gammaness(
     ax.axvline(threshold, color=FAINT, linestyle="--", linewidth=1.4)
 
 
-def class_counts(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
+def class_table(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
     """``counts[true][predicted]`` at the threshold, signal first, and the ``classes``."""
-    predicted = predicted_signal(events, settings)
-    if not predicted.size:
-        counts = np.zeros((2, 2), dtype=int)
-    else:
-        counts = count_classes(events["signal"], predicted, labels=[True, False])
+    counts = count_classes(events, settings.threshold)
+    rows = (
+        (counts.true_signal, counts.false_background),
+        (counts.false_signal, counts.true_background),
+    )
     return {
-        "counts": counts,
+        "counts": np.array(rows, dtype=int),
         "classes": [settings.classes["signal"], settings.classes["background"]],
     }
 
@@ -122,7 +125,7 @@ def class_counts(events: Events, settings: EvaluationSettings) -> dict[str, Any]
 @figure(
     task="type",
     title="Confusion matrix",
-    data=class_counts,
+    data=class_table,
     overlay=False,
     axes={"xlabel": "Predicted class", "ylabel": "True class"},
 )
@@ -145,24 +148,118 @@ def confusion_matrix(ax: Axes, *, counts, classes, label, style):
     ax.set_ylim(1.5, -0.5)
 
 
-def auc_in_bins(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
-    """AUC between the classes in each bin of true energy, with its interval."""
-    return statistic_by_energy(
-        events, settings.energy_edges_tev, auc, settings.n_bootstrap, settings.seed
+def calibration_points(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
+    """Share of signal and mean score in ten bins of the score, with ``n_events``.
+
+    ``low`` and ``high`` enclose the share with 68 % confidence (Wilson, as in astropy). Bins below
+    10 events are NaN.
+    """
+    bins = calibration_bin(events)
+    n_events, n_signal, scores = (
+        np.bincount(bins, weights, N_CALIBRATION_BINS)
+        for weights in (None, events["signal"], events["gh_score"])
     )
+    # One event in place of none keeps astropy quiet about bins that are blanked anyway.
+    known = n_events >= MIN_EVENTS_PER_BIN
+    trials = np.where(known, n_events, 1)
+    low, high = binom_conf_interval(np.where(known, n_signal, 0), trials, interval="wilson")
+    columns = {"score": scores / trials, "share": n_signal / trials, "low": low, "high": high}
+    edges = np.linspace(0, 1, N_CALIBRATION_BINS + 1)
+    return {
+        "score_low": edges[:-1],
+        "score_high": edges[1:],
+        "n_events": n_events.astype(int),
+        **{name: np.where(known, column, np.nan) for name, column in columns.items()},
+        "signal_name": settings.classes["signal"],
+    }
+
+
+def calibration_panels(arrays: Mapping[str, Any]) -> list[Panel]:
+    """The diagram, and beside it the number of events of each bin."""
+    names = ("score", "share", "low", "high")
+    label = f"Share of {arrays['signal_name']}"
+    limits = {"xlim": (-0.02, 1.02)}
+    edges = np.append(arrays["score_low"], arrays["score_high"][-1:])
+    return [
+        Panel(
+            "Calibration",
+            {name: arrays[name] for name in names},
+            limits | {"ylabel": label, "ylim": (-0.02, 1.02)},
+        ),
+        Panel("Events", {"edges": edges, "n_events": arrays["n_events"]}, limits),
+    ]
 
 
 @figure(
     task="type",
-    title="AUC by energy",
-    data=auc_in_bins,
+    title="Reliability diagram",
+    data=calibration_points,
     overlay=True,
-    axes=ENERGY_AXIS | {"ylabel": "Area under the ROC curve"},
+    axes={"xlabel": "Gammaness", "ylabel": "Events in the bin"},
+    panels=calibration_panels,
 )
-def auc_by_energy(ax: Axes, *, label, style, **columns):
-    """Area under the ROC curve between signal and background of the same true energy.
+def reliability(ax: Axes, *, label, style, edges=None, n_events=None, **columns):
+    """True share of signal among events of one gammaness, and the number of events of each bin.
 
-    Higher is better, 0.5 is guessing. Band: 68 % bootstrap interval; fewer than 10 events: blank.
+    Better the nearer to the diagonal: below it the network is over-confident in signal, above it
+    under-confident. Bars: 68 % confidence; fewer than 10 events: blank.
     """
-    ax.axhline(0.5, color=FAINT, linewidth=1.2)
-    draw_points_with_band(ax, label=label, style=style, **columns)
+    if edges is not None:
+        look = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 1.6}
+        ax.stairs(n_events, edges, label=label, **look)
+        return
+    score, share, low, high = (
+        np.asarray(columns[name], float) for name in ("score", "share", "low", "high")
+    )
+    known = np.isfinite(share)
+    ax.plot([0, 1], [0, 1], color=FAINT, linewidth=1.2, zorder=1)
+    # Wilson's interval may miss a share of exactly one by a rounding error.
+    bars = np.clip([(share - low)[known], (high - share)[known]], 0, None)
+    ax.errorbar(score[known], share[known], bars, label=label, elinewidth=1, **style)
+
+
+def kept_shares(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
+    """Share of each class that passes, for 101 values of the ``threshold``."""
+    threshold = np.linspace(0, 1, _N_THRESHOLDS)
+    arrays: dict[str, Any] = {"threshold": threshold}
+    for name, selected in (("signal", events["signal"]), ("background", ~events["signal"])):
+        scores = np.sort(events["gh_score"][selected])
+        # Those at the threshold pass, as everywhere.
+        n_kept = len(scores) - np.searchsorted(scores, threshold)
+        arrays[name] = n_kept / len(scores) if scores.size else np.full(_N_THRESHOLDS, np.nan)
+        arrays[f"{name}_name"] = settings.classes[name]
+    return arrays | {"chosen": settings.threshold}
+
+
+def kept_panels(arrays: Mapping[str, Any]) -> list[Panel]:
+    """One panel a class."""
+    return [
+        Panel(
+            f"{arrays[f'{name}_name']}: {good} is better",
+            {"threshold": arrays["threshold"], "share": arrays[name], "chosen": arrays["chosen"]},
+        )
+        for name, good in (("signal", "higher"), ("background", "lower"))
+    ]
+
+
+@figure(
+    task="type",
+    title="Efficiency against threshold",
+    data=kept_shares,
+    overlay=True,
+    axes={
+        "xlabel": "Gammaness at least",
+        "ylabel": "Share of the class kept",
+        "xlim": (-0.02, 1.02),
+        "ylim": (-0.02, 1.02),
+    },
+    panels=kept_panels,
+)
+def efficiency(ax: Axes, *, threshold, share, chosen, label, style):
+    """Share of each class whose gammaness reaches the threshold; dashed: the threshold in use.
+
+    Good if signal stays near one and background falls to zero at once.
+    """
+    if np.isfinite(np.asarray(share, float)).any():
+        ax.axvline(chosen, color=FAINT, linestyle="--", linewidth=1.4)
+        ax.plot(threshold, share, label=label, markevery=20, **style)

@@ -1,16 +1,19 @@
 """The registry of metrics, and their evaluation with bootstrap intervals."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from sklearn import config_context
 
 from cherenkov_mlops.metrics.binning import energy_edges_tev
 from cherenkov_mlops.metrics.bootstrap import bootstrap_replicates, interval_68
-from cherenkov_mlops.metrics.events import extract_events, n_rows
+from cherenkov_mlops.metrics.events import extract_events
+from cherenkov_mlops.metrics.table import n_rows
 from cherenkov_mlops.registry import Registry
 
 if TYPE_CHECKING:
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
 
 #: Number of the set of definitions; raised when a metric changes its meaning, so that values of
 #: different meaning are never compared.
-DEFINITIONS_VERSION = 1
+DEFINITIONS_VERSION = 2
+
+_SECTION = re.compile(r"^(Formula|Source): ", flags=re.MULTILINE)
 
 #: Task of a run -> kind of its metrics and figures.
 KINDS = {
@@ -55,7 +60,9 @@ class EvaluationSettings:
     n_bootstrap: int = 200
     seed: int = 0
     classes: dict[str, str] = field(
-        default_factory=lambda: {"signal": "gamma", "background": "proton"}
+        # Left out of the hash: a dictionary has none.
+        default_factory=lambda: {"signal": "gamma", "background": "proton"},
+        hash=False,
     )
 
     @classmethod
@@ -123,8 +130,24 @@ class Metric:
 
     @property
     def doc(self) -> str:
-        """Whole docstring: formula and source."""
-        return inspect.getdoc(self.function) or ""
+        """The docstring without formula and source."""
+        return self._sections[""]
+
+    @property
+    def formula(self) -> str:
+        """What stands after ``Formula:`` in the docstring, empty if there is none."""
+        return self._sections.get("Formula", "")
+
+    @property
+    def source(self) -> str:
+        """What stands after ``Source:`` in the docstring, empty if there is none."""
+        return self._sections.get("Source", "")
+
+    @property
+    def _sections(self) -> dict[str, str]:
+        text, *rest = _SECTION.split(inspect.getdoc(self.function) or "")
+        bodies = (" ".join(body.split()) for body in rest[1::2])
+        return {"": text.strip()} | dict(zip(rest[::2], bodies, strict=True))
 
     def evaluate(self, events: Mapping, settings: EvaluationSettings) -> float:
         """The value, NaN without events."""
@@ -176,9 +199,12 @@ def metrics_of(kind: str) -> dict[str, Metric]:
 
 def call_with_settings(function: Callable, events: Mapping, settings: EvaluationSettings) -> Any:
     """``function(events)`` or ``function(events, settings)``, whichever its signature asks for."""
-    if len(inspect.signature(function).parameters) == 1:
-        return function(events)
-    return function(events, settings)
+    return function(events, settings) if _takes_settings(function) else function(events)
+
+
+@cache
+def _takes_settings(function: Callable) -> bool:
+    return len(inspect.signature(function).parameters) > 1
 
 
 def evaluate_metrics(
@@ -200,6 +226,7 @@ def evaluate_metrics(
     replicates : dict of str to list of float
         Name -> value of each replicate; pairs across runs with the same seed and events.
     """
+    # Facts have no events to draw from, hence no interval.
     if task == "generic":
         return _evaluate_facts(events, settings), {}
     kind = KINDS[task]
@@ -207,17 +234,24 @@ def evaluate_metrics(
     statistics = {
         name: partial(entry.evaluate, settings=settings) for name, entry in metrics_of(kind).items()
     }
-    replicates = bootstrap_replicates(rows, statistics, settings.n_bootstrap, settings.seed)
-    values = {
-        name: _summary(statistic(rows), replicates[name], n_rows(rows))
-        for name, statistic in statistics.items()
-    }
-    return values, {name: column.tolist() for name, column in replicates.items()}
+    # The columns were checked when they were extracted: not again in each of many thousand calls.
+    with config_context(assume_finite=True, skip_parameter_validation=True):
+        replicates = bootstrap_replicates(rows, statistics, settings.n_bootstrap, settings.seed)
+        values = {
+            name: _summary(statistic(rows), replicates[name], n_rows(rows))
+            for name, statistic in statistics.items()
+        }
+    return values, {name: _rounded(column) for name, column in replicates.items()}
 
 
 def _summary(value: float, replicates: np.ndarray, n_events: int) -> dict[str, float | int]:
-    low, high = interval_68(replicates)
+    low, high = interval_68(replicates, value)
     return {"value": value, "low": low, "high": high, "n": n_events}
+
+
+def _rounded(replicates: np.ndarray) -> list[float]:
+    """Six significant digits: far finer than the spread, in a third of the space."""
+    return [float(f"{value:.6g}") for value in replicates]
 
 
 def _evaluate_facts(facts: Mapping, settings: EvaluationSettings) -> dict[str, dict]:

@@ -1,13 +1,14 @@
 """Bins of true energy, and a statistic with its uncertainty in each of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from pyirf.binning import calculate_bin_indices, create_bins_per_decade
 
 from cherenkov_mlops.metrics.bootstrap import bootstrap_replicates, interval_68
-from cherenkov_mlops.metrics.events import Events, n_rows, take_rows
+from cherenkov_mlops.metrics.table import Events, n_rows, remembered, take_rows
 
 #: A bin with fewer events stays blank: its quantiles would say nothing.
 MIN_EVENTS_PER_BIN = 10
@@ -27,10 +28,12 @@ def energy_edges_tev(
     return tuple(float(edge) for edge in edges.to_value(u.TeV))
 
 
-def split_by_energy(events: Events, edges_tev: Sequence[float]) -> list[Events]:
+@remembered
+def split_by_energy(events: Events, edges_tev: tuple[float, ...]) -> list[Events]:
     """Events of each bin of ``true_energy``; those outside all bins are in none."""
     indices, _ = calculate_bin_indices(events["true_energy"], np.asarray(edges_tev))
-    # One sort instead of a full comparison for each bin: linear in the number of bins.
+    # One sort instead of a comparison for each bin; NumPy sorts small integers in linear time.
+    indices = np.clip(indices, -1, len(edges_tev)).astype(np.int16)
     order = np.argsort(indices, kind="stable")
     limits = np.searchsorted(indices[order], np.arange(len(edges_tev)))
     return [
@@ -51,44 +54,59 @@ def bin_columns(edges_tev: Sequence[float]) -> dict[str, np.ndarray]:
 
 def statistic_by_energy(
     events: Events,
-    edges_tev: Sequence[float],
+    edges_tev: tuple[float, ...],
     statistic: Callable[[Events], float],
     n_bootstrap: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """A statistic with its 68 % bootstrap interval in each bin of true energy.
+    """One statistic as in `statistics_by_energy`, with its columns beside those of the bins."""
+    table = statistics_by_energy(events, edges_tev, {"": statistic}, n_bootstrap, seed)
+    return table | table.pop("")
+
+
+def statistics_by_energy(
+    events: Events,
+    edges_tev: tuple[float, ...],
+    statistics: Mapping[str, Callable[[Events], float]],
+    n_bootstrap: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Several statistics with their 68 % bootstrap intervals in each bin of true energy.
 
     Parameters
     ----------
     events : mapping of str to numpy.ndarray
-        Column ``true_energy`` [TeV] and those that ``statistic`` reads.
-    statistic : callable
-        Maps the events of one bin to a number.
+        Column ``true_energy`` [TeV] and those that the statistics read.
+    statistics : mapping of str to callable
+        Each maps the events of one bin to a number.
 
     Returns
     -------
-    dict of str to numpy.ndarray
-        The columns of `bin_columns`, ``value``, ``low``, ``high`` and ``n_events``.
-        Value and interval are NaN where there are fewer than `MIN_EVENTS_PER_BIN` events.
+    dict
+        The columns of `bin_columns`, ``n_events``, and for each statistic a dictionary of
+        ``value``, ``low`` and ``high``, which are NaN where there are fewer than
+        `MIN_EVENTS_PER_BIN` events.
     """
-    rows = [
-        _statistic_of_bin(in_bin, statistic, n_bootstrap, seed)
-        for in_bin in split_by_energy(events, edges_tev)
-    ]
-    value, low, high, n_events = np.array(rows, dtype=float).reshape(-1, 4).T
-    return bin_columns(edges_tev) | {
-        "value": value,
-        "low": low,
-        "high": high,
-        "n_events": n_events.astype(int),
+    bins = split_by_energy(events, tuple(edges_tev))
+    rows = [_statistics_of_bin(in_bin, statistics, n_bootstrap, seed) for in_bin in bins]
+    # Explicit, since without bins the array has no shape to guess from.
+    table = np.array(rows, dtype=float).reshape(len(bins), len(statistics), 3)
+    columns = {
+        name: dict(zip(("value", "low", "high"), table[:, index].T, strict=True))
+        for index, name in enumerate(statistics)
     }
+    n_events = np.array([n_rows(in_bin) for in_bin in bins])
+    return bin_columns(edges_tev) | {"n_events": n_events} | columns
 
 
-def _statistic_of_bin(
-    events: Events, statistic: Callable[[Events], float], n_bootstrap: int, seed: int
-) -> tuple[float, float, float, int]:
-    n_events = n_rows(events)
-    if n_events < MIN_EVENTS_PER_BIN:
-        return np.nan, np.nan, np.nan, n_events
-    replicates = bootstrap_replicates(events, {"value": statistic}, n_bootstrap, seed)
-    return statistic(events), *interval_68(replicates["value"]), n_events
+def _statistics_of_bin(
+    events: Events,
+    statistics: Mapping[str, Callable[[Events], float]],
+    n_bootstrap: int,
+    seed: int,
+) -> list[tuple[float, float, float]]:
+    if n_rows(events) < MIN_EVENTS_PER_BIN:
+        return [(np.nan, np.nan, np.nan)] * len(statistics)
+    replicates = bootstrap_replicates(events, statistics, n_bootstrap, seed)
+    values = {name: statistic(events) for name, statistic in statistics.items()}
+    return [(value, *interval_68(replicates[name], value)) for name, value in values.items()]

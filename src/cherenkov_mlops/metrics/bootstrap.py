@@ -1,11 +1,11 @@
-"""Uncertainty of a statistic, by drawing the events again and again."""
+"""Uncertainty of a statistic, by drawing the showers again and again."""
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from pyirf.benchmarks.energy_bias_resolution import NORM_LOWER_SIGMA, NORM_UPPER_SIGMA
 
-from cherenkov_mlops.metrics.events import Events, n_rows, take_rows
+from cherenkov_mlops.metrics.table import Events, n_rows, remembered, take_rows
 
 #: Largest number of events in one replicate; beyond it the cost would grow without a gain.
 MAX_REPLICATE_EVENTS = 50_000
@@ -19,44 +19,77 @@ def bootstrap_replicates(
 ) -> dict[str, np.ndarray]:
     """Values of each statistic on resampled events, shape ``(n_replicates,)``.
 
-    The rows that are drawn depend on the seed and the number of events alone: replicates of two
-    runs on the same test events are pairs. With more than `MAX_REPLICATE_EVENTS` events, each
-    replicate draws that many out of all of them, and its deviation from the full sample is scaled
-    by the square root of the ratio (the m out of n bootstrap).
+    Whole showers are drawn (column ``shower``; without it each row is one): the telescope images
+    of one shower err together, and drawing them one by one would make intervals too narrow.
+    What is drawn depends on the seed and the showers alone: replicates of two runs on the same
+    test events are pairs. With more than `MAX_REPLICATE_EVENTS` events, each replicate draws about
+    that many out of all of them, and its deviation from the full sample is scaled by the square
+    root of the ratio (the m out of n bootstrap).
 
     References
     ----------
-    Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 8 and 13.
+    Davison & Hinkley, "Bootstrap Methods and their Application" (1997), section 3.8.
     Bickel, Goetze & van Zwet, Statistica Sinica 7 (1997) 1, section 2.
     """
-    n_events = n_rows(events)
-    size = min(n_events, MAX_REPLICATE_EVENTS)
+    starts, sizes = shower_limits(events)
+    share = min(1.0, MAX_REPLICATE_EVENTS / max(n_rows(events), 1))
+    size = int(np.ceil(share * len(starts)))
     generator = np.random.default_rng(seed)
     values: dict[str, list[float]] = {name: [] for name in statistics}
-    for _ in range(n_replicates if n_events else 0):
-        sample = take_rows(events, generator.integers(n_events, size=size))
+    for _ in range(n_replicates if len(starts) else 0):
+        rows = rows_of_showers(generator.integers(len(starts), size=size), starts, sizes)
+        sample = take_rows(events, rows)
         for name, statistic in statistics.items():
             values[name].append(statistic(sample))
+    # Of the showers and not of the rows: showers are what is drawn.
+    scale = np.sqrt(size / len(starts)) if len(starts) else 1.0
     return {
-        name: _rescale(np.array(values[name], dtype=float), statistic, events, size)
+        name: _rescale(np.array(values[name], dtype=float), statistic, events, scale)
         for name, statistic in statistics.items()
     }
 
 
-def interval_68(replicates: np.ndarray) -> tuple[float, float]:
-    """Central 68.27 % interval of the finite replicates; NaN without any."""
+@remembered
+def shower_limits(events: Events) -> tuple[np.ndarray, np.ndarray]:
+    """First row and number of rows of each shower; rows of one shower stand together."""
+    if "shower" not in events:
+        return np.arange(n_rows(events)), np.ones(n_rows(events), dtype=int)
+    showers = events["shower"]
+    starts = np.flatnonzero(np.diff(showers, prepend=-1))
+    return starts, np.diff(starts, append=len(showers))
+
+
+def rows_of_showers(drawn: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Row numbers of the showers that were drawn, one shower after the other."""
+    # One row a shower, as in stereo: there is nothing to expand.
+    if sizes.max() == 1:
+        return starts[drawn]
+    counts = sizes[drawn]
+    ends = np.cumsum(counts)
+    # Counting up from the first row of each shower.
+    return np.arange(ends[-1]) + np.repeat(starts[drawn] - (ends - counts), counts)
+
+
+def interval_68(replicates: np.ndarray, value: float | None = None) -> tuple[float, float]:
+    """Central 68.27 % interval of the finite replicates; NaN without any.
+
+    With ``value``, that of all events, the interval is moved until the median of the replicates
+    lies there. This takes away the bias that resampling adds: that of the calibration error is
+    larger than its spread, and its interval would not even hold the value.
+    """
     finite = replicates[np.isfinite(replicates)]
     if not finite.size:
         return np.nan, np.nan
-    low, high = np.quantile(finite, [NORM_LOWER_SIGMA, NORM_UPPER_SIGMA])
-    return float(low), float(high)
+    low, median, high = np.quantile(finite, [NORM_LOWER_SIGMA, 0.5, NORM_UPPER_SIGMA])
+    shift = value - median if value is not None and np.isfinite(value) else 0.0
+    return float(low + shift), float(high + shift)
 
 
 def _rescale(
-    replicates: np.ndarray, statistic: Callable[[Events], float], events: Events, size: int
+    replicates: np.ndarray, statistic: Callable[[Events], float], events: Events, scale: float
 ) -> np.ndarray:
-    n_events = n_rows(events)
-    if size == n_events:
+    if scale == 1:
         return replicates
     center = statistic(events)
-    return center + np.sqrt(size / n_events) * (replicates - center)
+    return center + scale * (replicates - center)

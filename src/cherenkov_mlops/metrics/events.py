@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cherenkov_mlops.errors import DataError
-
-#: Columns of equal length, by name.
-type Events = Mapping[str, np.ndarray]
+from cherenkov_mlops.metrics.table import EventTable
 
 #: Kind of metrics -> columns that an event table must have.
 REQUIRED_COLUMNS = {
@@ -17,27 +15,21 @@ REQUIRED_COLUMNS = {
 }
 #: Columns that are used where the table has them.
 OPTIONAL_COLUMNS = ("pointing_alt", "pointing_az", "signal")
+#: From the last key to the first.
 _ROW_ORDER = ("tel_id", "event_id", "obs_id", "signal")
+_SHOWER_KEYS = ("signal", "obs_id", "event_id")
 #: A softmax in float32 may exceed one by a rounding error; more than this is another quantity.
 _SCORE_TOLERANCE = 1e-5
 
 
-def n_rows(events: Events) -> int:
-    """Number of events."""
-    return len(next(iter(events.values()))) if events else 0
-
-
-def take_rows(events: Events, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The events with these row numbers, in this order."""
-    return {name: column[rows] for name, column in events.items()}
-
-
-def extract_events(table: Mapping[str, Sequence], kind: str) -> dict[str, np.ndarray]:
+def extract_events(table: Mapping[str, Sequence], kind: str) -> EventTable:
     """Arrays of the columns that metrics of this kind read, in an order of their own.
 
     Rows are sorted by class, ``obs_id``, ``event_id`` and ``tel_id`` where the table has these, so
-    that row ``i`` is the same event in every run on the same test files. ``theta`` [deg], the
-    angle between true and reconstructed direction, is added for ``direction``.
+    that row ``i`` is the same event in every run on the same test files. Added are ``shower``, the
+    number of the shower that a row belongs to (telescope images of one shower share it), and for
+    ``direction`` ``theta`` [deg], the angle between true and reconstructed direction.
+    What this function returned before is returned as it is.
 
     Parameters
     ----------
@@ -51,16 +43,20 @@ def extract_events(table: Mapping[str, Sequence], kind: str) -> dict[str, np.nda
     DataError
         If a column is missing or holds a value that is not finite.
     """
+    if isinstance(table, EventTable):
+        return table
     names = [*REQUIRED_COLUMNS[kind], *(name for name in OPTIONAL_COLUMNS if name in table)]
     events = {name: _column(table, name) for name in dict.fromkeys(names)}
-    events = take_rows(events, _row_order(table, n_rows(events)))
+    order = _row_order(table, len(events["true_energy"]))
+    events = {name: column[order] for name, column in events.items()}
+    events["shower"] = _shower_numbers(table, order)
     if kind == "type":
         events["gh_score"] = _probability(events["gh_score"])
     if kind == "direction":
         events["theta"] = angular_separation_deg(
             events["true_alt"], events["true_az"], events["reco_alt"], events["reco_az"]
         )
-    return events
+    return EventTable(events)
 
 
 def angular_separation_deg(
@@ -99,6 +95,18 @@ def _column(table: Mapping[str, Sequence], name: str) -> np.ndarray:
 def _row_order(table: Mapping[str, Sequence], n_events: int) -> np.ndarray:
     keys = [np.asarray(table[name]) for name in _ROW_ORDER if name in table]
     return np.lexsort(keys) if keys else np.arange(n_events)
+
+
+def _shower_numbers(table: Mapping[str, Sequence], order: np.ndarray) -> np.ndarray:
+    """Ascending from zero; each row is a shower of its own where the table names none."""
+    if "event_id" not in table:
+        return np.arange(len(order))
+    begins = np.zeros(len(order), dtype=bool)
+    for name in _SHOWER_KEYS:
+        if name in table:
+            key = np.asarray(table[name])[order]
+            begins[1:] |= key[1:] != key[:-1]
+    return np.cumsum(begins)
 
 
 def _probability(scores: np.ndarray) -> np.ndarray:

@@ -1,24 +1,27 @@
 """Metrics of the classification into signal and background; positive is the signal class.
 
 ``events`` has the columns ``gh_score`` (probability of the signal class) and ``signal`` (bool).
+The definitions are those of scikit-learn, against which each is tested.
 """
 
 from collections.abc import Callable
 from functools import wraps
 
 import numpy as np
-from sklearn import metrics as sklearn_metrics
 
 from cherenkov_mlops.metrics.base import EvaluationSettings, metric
-from cherenkov_mlops.metrics.events import Events
+from cherenkov_mlops.metrics.table import Events, per_event
+from cherenkov_mlops.metrics.thresholds import (
+    count_classes,
+    has_both_classes,
+    ratio,
+    rejected_background,
+    scan_thresholds,
+    score_cut,
+)
 
 #: Number of equal-width bins of the expected calibration error.
 N_CALIBRATION_BINS = 10
-
-
-def has_both_classes(events: Events) -> bool:
-    """Whether there is at least one event of each class."""
-    return bool(events["signal"].any() and not events["signal"].all())
 
 
 def with_both_classes(function: Callable[..., float]) -> Callable[..., float]:
@@ -29,27 +32,6 @@ def with_both_classes(function: Callable[..., float]) -> Callable[..., float]:
         return function(events, *settings) if has_both_classes(events) else float("nan")
 
     return guarded
-
-
-def score_cut(events: Events, signal_efficiency: float) -> float:
-    """Largest ``gh_score`` that at least this share of the signal events reaches; NaN without."""
-    scores = events["gh_score"][events["signal"]]
-    if not scores.size:
-        return float("nan")
-    return float(np.quantile(scores, 1 - signal_efficiency, method="lower"))
-
-
-def rejected_background(events: Events, signal_efficiency: float) -> float:
-    """Share of background events below `score_cut`; NaN where a class has no event."""
-    if not has_both_classes(events):
-        return float("nan")
-    background = events["gh_score"][~events["signal"]]
-    return float(np.mean(background < score_cut(events, signal_efficiency)))
-
-
-def predicted_signal(events: Events, settings: EvaluationSettings) -> np.ndarray:
-    """Whether each event counts as signal at the configured threshold."""
-    return events["gh_score"] >= settings.threshold
 
 
 @metric(
@@ -63,145 +45,217 @@ def predicted_signal(events: Events, settings: EvaluationSettings) -> np.ndarray
 )
 @with_both_classes
 def auc(events: Events) -> float:
-    """Area under the ROC curve: probability that a signal event scores above a background event.
+    r"""Area under the ROC curve: probability that a signal event scores above a background event.
 
-    Never flipped: below 0.5 the classes may be swapped. scikit-learn, ``roc_auc_score``.
+    Never flipped: below 0.5 the classes may be swapped.
+
+    Formula: $P(s_\mathrm{sig} > s_\mathrm{bkg}) + P(s_\mathrm{sig} = s_\mathrm{bkg}) / 2$
+    Source: Hanley & McNeil, Radiology 143 (1982) 29; scikit-learn, ``roc_auc_score``.
     """
-    return sklearn_metrics.roc_auc_score(events["signal"], events["gh_score"])
+    scan = scan_thresholds(events)
+    area = np.trapezoid(scan.signal, scan.background)
+    return float(area / scan.signal[-1] / scan.background[-1])
 
 
 @metric(task="type", symbol="accuracy", unit="", better="higher", key=True)
 def accuracy(events: Events, settings: EvaluationSettings) -> float:
-    """Share of events whose class is right at the threshold.
+    r"""Share of events whose class is right at the threshold.
 
-    scikit-learn, ``accuracy_score``.
+    Formula: $(TP + TN) / N$
+    Source: scikit-learn, ``accuracy_score``.
     """
-    return sklearn_metrics.accuracy_score(events["signal"], predicted_signal(events, settings))
+    counts = count_classes(events, settings.threshold)
+    return ratio(counts.true_signal + counts.true_background, sum(counts))
 
 
 @metric(task="type", symbol="balanced accuracy", unit="", better="higher")
 @with_both_classes
 def balanced_accuracy(events: Events, settings: EvaluationSettings) -> float:
-    """Mean of the recalls of both classes at the threshold.
+    r"""Mean of the recalls of both classes at the threshold.
 
-    scikit-learn, ``balanced_accuracy_score``.
+    Formula: $(TP / (TP + FN) + TN / (TN + FP)) / 2$
+    Source: scikit-learn, ``balanced_accuracy_score``.
     """
-    predicted = predicted_signal(events, settings)
-    return sklearn_metrics.balanced_accuracy_score(events["signal"], predicted)
+    return (recall(events, settings) + recall_background(events, settings)) / 2
 
 
 @metric(task="type", symbol="precision", unit="", better="higher")
 def precision(events: Events, settings: EvaluationSettings) -> float:
-    """Share of signal among the events that pass the threshold.
+    r"""Share of signal among the events that pass the threshold; NaN if none passes.
 
-    scikit-learn, ``precision_score``; NaN if none passes.
+    Formula: $TP / (TP + FP)$
+    Source: scikit-learn, ``precision_score``.
     """
-    return _precision(events["signal"], predicted_signal(events, settings))
+    counts = count_classes(events, settings.threshold)
+    return ratio(counts.true_signal, counts.true_signal + counts.false_signal)
 
 
 @metric(task="type", symbol="recall", unit="", better="higher")
 def recall(events: Events, settings: EvaluationSettings) -> float:
-    """Share of the signal events that pass the threshold.
+    r"""Share of the signal events that pass the threshold; NaN without signal.
 
-    scikit-learn, ``recall_score``; NaN without signal.
+    Formula: $TP / (TP + FN)$
+    Source: scikit-learn, ``recall_score``.
     """
-    return _recall(events["signal"], predicted_signal(events, settings))
+    counts = count_classes(events, settings.threshold)
+    return ratio(counts.true_signal, counts.true_signal + counts.false_background)
 
 
 @metric(task="type", symbol="precision (bkg)", unit="", better="higher")
 def precision_background(events: Events, settings: EvaluationSettings) -> float:
-    """Share of background among the events that fail the threshold.
+    r"""Share of background among the events that fail the threshold; NaN if none fails.
 
-    scikit-learn, ``precision_score``, with background as the positive class.
+    Formula: $TN / (TN + FN)$
+    Source: scikit-learn, ``precision_score``, with background as the positive class.
     """
-    return _precision(~events["signal"], ~predicted_signal(events, settings))
+    counts = count_classes(events, settings.threshold)
+    return ratio(counts.true_background, counts.true_background + counts.false_background)
 
 
 @metric(task="type", symbol="recall (bkg)", unit="", better="higher")
 def recall_background(events: Events, settings: EvaluationSettings) -> float:
-    """Share of the background events that fail the threshold.
+    r"""Share of the background events that fail the threshold; NaN without background.
 
-    scikit-learn, ``recall_score``, with background as the positive class.
+    Formula: $TN / (TN + FP)$
+    Source: scikit-learn, ``recall_score``, with background as the positive class.
     """
-    return _recall(~events["signal"], ~predicted_signal(events, settings))
+    counts = count_classes(events, settings.threshold)
+    return ratio(counts.true_background, counts.true_background + counts.false_signal)
 
 
 @metric(task="type", symbol="$F_1$", unit="", better="higher")
 def f1(events: Events, settings: EvaluationSettings) -> float:
-    """Harmonic mean of precision and recall at the threshold.
+    r"""Harmonic mean of precision and recall; NaN with neither true nor predicted signal.
 
-    scikit-learn, ``f1_score``; NaN with neither true nor predicted signal.
+    Formula: $2 TP / (2 TP + FP + FN)$
+    Source: scikit-learn, ``f1_score``.
     """
-    predicted = predicted_signal(events, settings)
-    return sklearn_metrics.f1_score(events["signal"], predicted, zero_division=np.nan)
+    counts = count_classes(events, settings.threshold)
+    wrong = counts.false_signal + counts.false_background
+    return ratio(2 * counts.true_signal, 2 * counts.true_signal + wrong)
+
+
+@per_event
+def _squared_distance(events: Events) -> np.ndarray:
+    return (events["gh_score"] - events["signal"]) ** 2
 
 
 @metric(task="type", symbol="Brier", unit="", better="lower")
 def brier_score(events: Events) -> float:
-    """Mean squared difference of the score and the class (1 signal, 0 background).
+    r"""Mean squared difference of the score and the class (1 signal, 0 background).
 
-    scikit-learn, ``brier_score_loss``; Brier, Mon. Weather Rev. 78 (1950) 1.
+    Formula: $\langle (s - y)^2 \rangle$
+    Source: Brier, Mon. Weather Rev. 78 (1950) 1, eq. 2; scikit-learn, ``brier_score_loss``.
     """
-    return sklearn_metrics.brier_score_loss(events["signal"], events["gh_score"], pos_label=True)
+    return float(np.mean(_squared_distance(events)))
+
+
+@per_event
+def _negative_log_likelihood(events: Events) -> np.ndarray:
+    score = events["gh_score"]
+    # As scikit-learn does: a certain answer that is wrong costs 36, not infinitely much.
+    tiny = np.finfo(float).eps
+    return -np.log(np.clip(np.where(events["signal"], score, 1 - score), tiny, 1 - tiny))
 
 
 @metric(task="type", symbol="log loss", unit="", better="lower")
 def log_loss(events: Events) -> float:
-    """Mean negative log-likelihood of the true class (cross-entropy).
+    r"""Mean negative log-likelihood of the true class (cross-entropy), natural logarithm.
 
-    scikit-learn, ``log_loss``.
+    Formula: $-\langle y \ln s + (1 - y) \ln(1 - s) \rangle$, $s$ clipped at 2.2e-16
+    Source: Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90; scikit-learn,
+    ``log_loss``.
     """
-    return sklearn_metrics.log_loss(events["signal"], events["gh_score"], labels=[False, True])
+    return float(np.mean(_negative_log_likelihood(events)))
 
 
 @metric(task="type", symbol="AP", unit="", better="higher")
 @with_both_classes
 def average_precision(events: Events) -> float:
-    """Mean precision over all thresholds, weighted by the gain in recall.
+    r"""Mean precision over all thresholds, weighted by the gain in recall.
 
-    scikit-learn, ``average_precision_score``.
+    Formula: $\sum_k (R_k - R_{k-1}) P_k$
+    Source: scikit-learn, ``average_precision_score``.
     """
-    return sklearn_metrics.average_precision_score(events["signal"], events["gh_score"])
+    signal, background = scan_thresholds(events)
+    precisions = signal[1:] / (signal[1:] + background[1:])
+    return float(np.sum(np.diff(signal) * precisions) / signal[-1])
+
+
+@per_event
+def calibration_bin(events: Events) -> np.ndarray:
+    """Number of the bin of the score, ten bins of equal width from zero to one."""
+    # A score of exactly one belongs to the last bin.
+    bins = (events["gh_score"] * N_CALIBRATION_BINS).astype(int)
+    return np.minimum(bins, N_CALIBRATION_BINS - 1)
+
+
+@per_event
+def _excess(events: Events) -> np.ndarray:
+    return events["gh_score"] - events["signal"]
 
 
 @metric(task="type", symbol="ECE", unit="", better="lower")
 def expected_calibration_error(events: Events) -> float:
-    """Mean distance of the score from the share of signal, over ten bins of the score.
+    r"""Mean distance of the score from the share of signal, over ten bins of the score.
 
-    Each bin counts by its number of events. Binary form of Guo et al., ICML 2017, eq. 3.
+    Each bin counts by its number of events.
+
+    Formula: $\sum_b (N_b / N) \, |\langle s \rangle_b - \langle y \rangle_b|$
+    Source: binary form of Guo et al., ICML 2017 (arXiv:1706.04599), eq. 3.
     """
-    bins = np.minimum((events["gh_score"] * N_CALIBRATION_BINS).astype(int), N_CALIBRATION_BINS - 1)
-    excess = np.bincount(bins, events["gh_score"] - events["signal"], N_CALIBRATION_BINS)
+    bins = calibration_bin(events)
+    excess = np.bincount(bins, _excess(events), N_CALIBRATION_BINS)
     return float(np.abs(excess).sum() / len(bins))
 
 
 @metric(task="type", symbol=r"bkg rejection", unit="", better="higher", key=True)
 def background_rejection(events: Events, settings: EvaluationSettings) -> float:
-    """Share of background removed by the cut that keeps the configured share of signal."""
+    r"""Share of background removed by the cut that keeps the configured share of signal.
+
+    Formula: $1 - \epsilon_\mathrm{bkg}(\epsilon_\mathrm{sig})$
+    Source: a point of the ROC curve; cut at fixed efficiency as in pyirf, ``cuts``.
+    """
     return rejected_background(events, settings.signal_efficiency)
 
 
 @metric(task="type", symbol=r"bkg rejection at $\epsilon_s=0.5$", unit="", better="higher")
 def background_rejection_50(events: Events) -> float:
-    """Share of background removed by the cut that keeps 50 % of the signal."""
+    r"""Share of background removed by the cut that keeps 50 % of the signal.
+
+    Formula: $1 - \epsilon_\mathrm{bkg}(\epsilon_\mathrm{sig} = 0.5)$
+    Source: as ``background_rejection``.
+    """
     return rejected_background(events, 0.5)
 
 
 @metric(task="type", symbol=r"bkg rejection at $\epsilon_s=0.7$", unit="", better="higher")
 def background_rejection_70(events: Events) -> float:
-    """Share of background removed by the cut that keeps 70 % of the signal."""
+    r"""Share of background removed by the cut that keeps 70 % of the signal.
+
+    Formula: $1 - \epsilon_\mathrm{bkg}(\epsilon_\mathrm{sig} = 0.7)$
+    Source: as ``background_rejection``.
+    """
     return rejected_background(events, 0.7)
 
 
 @metric(task="type", symbol=r"bkg rejection at $\epsilon_s=0.9$", unit="", better="higher")
 def background_rejection_90(events: Events) -> float:
-    """Share of background removed by the cut that keeps 90 % of the signal."""
+    r"""Share of background removed by the cut that keeps 90 % of the signal.
+
+    Formula: $1 - \epsilon_\mathrm{bkg}(\epsilon_\mathrm{sig} = 0.9)$
+    Source: as ``background_rejection``.
+    """
     return rejected_background(events, 0.9)
 
 
 @metric(task="type", symbol="cut", unit="", better="none")
 def threshold_at_signal_efficiency(events: Events, settings: EvaluationSettings) -> float:
-    """Score at which the configured share of signal is kept."""
+    r"""Score at which the configured share of signal is kept.
+
+    Formula: the $1 - \epsilon_\mathrm{sig}$ quantile of the score of signal, not interpolated
+    Source: pyirf, ``calculate_percentile_cut``.
+    """
     return score_cut(events, settings.signal_efficiency)
 
 
@@ -214,13 +268,9 @@ def threshold_at_signal_efficiency(events: Events, settings: EvaluationSettings)
     failure="the network gives the same answer for every event",
 )
 def score_spread(events: Events) -> float:
-    """Standard deviation of the score; zero for a network that answers a constant."""
+    r"""Standard deviation of the score; zero for a network that answers a constant.
+
+    Formula: $\sqrt{\langle (s - \langle s \rangle)^2 \rangle}$
+    Source: own definition.
+    """
     return float(np.std(events["gh_score"]))
-
-
-def _precision(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return sklearn_metrics.precision_score(truth, predicted, zero_division=np.nan)
-
-
-def _recall(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return sklearn_metrics.recall_score(truth, predicted, zero_division=np.nan)

@@ -5,8 +5,8 @@ from typing import Any
 
 from cherenkov_mlops.metrics import Metric
 from cherenkov_mlops.reporting.ranking import Ranking
-from cherenkov_mlops.reporting.sections import RunView, shared_metrics
 from cherenkov_mlops.reporting.tables import differing_keys
+from cherenkov_mlops.reporting.views import RunView, shared_metrics
 from cherenkov_mlops.results import plain_values
 
 SCHEMA_VERSION = 1

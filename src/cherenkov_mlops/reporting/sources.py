@@ -79,9 +79,8 @@ def find_obstacles(runs: Sequence[Results]) -> list[str]:
     return obstacles
 
 
-def check_comparable(runs: Sequence[Results]) -> None:
-    """Nothing, or ``UserError`` with one line if the runs cannot be ranked."""
-    obstacles = find_obstacles(runs)
+def refuse_obstacles(obstacles: Sequence[str]) -> None:
+    """Nothing, or ``UserError`` with one line if there are reasons not to rank the runs."""
     if obstacles:
         more = f" (and {len(obstacles) - 1} more)" if len(obstacles) > 1 else ""
         raise UserError(
@@ -109,6 +108,8 @@ def _n_tested(run: Results) -> int | None:
 
 
 def _shorten(value: Any) -> str:
+    if value is None:
+        return "nothing"
     if isinstance(value, list):
         return f"{len(value)} values from {value[0]:g} to {value[-1]:g}" if value else "none"
     text = str(value)

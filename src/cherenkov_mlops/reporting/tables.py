@@ -1,16 +1,18 @@
 """Numbers as text, and nested or ragged contents as flat tables."""
 
-import base64
 import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
 MISSING = "–"
+#: What may stand as it is in the address of a file: numbers stay as short as they are.
+_SAFE = ",.;:()[]+-=/|"
 
 
 def format_number(value: float | None, digits: int = 4) -> str:
@@ -57,6 +59,8 @@ def format_value(value: Any) -> str:
         return MISSING
     if isinstance(value, list | tuple):
         return ", ".join(format_value(item) for item in value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {format_value(item)}" for key, item in value.items()) + "}"
     return str(value)
 
 
@@ -95,7 +99,7 @@ def csv_link(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return "data:text/csv;base64," + base64.b64encode(stream.getvalue().encode()).decode()
+    return "data:text/csv;charset=utf-8," + quote(stream.getvalue(), safe=_SAFE)
 
 
 def _columns(arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def interaction_length(energy_gev: np.ndarray, is_nucleon: np.ndarray) -> np.nda
     Nucleons: 24160 g/cm2 mb over a cross section of 290 mb at 1 TeV that grows by 19 mb a factor
     e in energy (fit through the measurements in PDG, "Cosmic rays"); pions 1.35 times as far.
     """
-    cross_section = 290.0 + 19.0 * np.log(np.maximum(energy_gev, 100.0) / 1000.0) * 0.5
+    cross_section = 290.0 + 19.0 * np.log(np.maximum(energy_gev, 100.0) / 1000.0)
     return 24_160.0 / cross_section * np.where(is_nucleon, 1.0, 1.35)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cherenkov_mlops.errors import UserError
@@ -146,6 +146,3 @@ class SimulationOptions:
             return self.obs_id
         text = repr(replace(self, subarray=None))
         return zlib.crc32(text.encode()) & 0x7FFFFFFF or 1
-
-
-OPTION_NAMES = tuple(field.name for field in fields(SimulationOptions))

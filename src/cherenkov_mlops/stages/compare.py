@@ -3,16 +3,18 @@
 import logging
 from pathlib import Path
 
+from cherenkov_mlops.figures.export import export_figures
 from cherenkov_mlops.reporting.comparison import summarise_comparison
+from cherenkov_mlops.reporting.figure_blocks import drawable
 from cherenkov_mlops.reporting.html import render_page
 from cherenkov_mlops.reporting.ranking import rank_runs
-from cherenkov_mlops.reporting.sections import run_views, shared_metrics
 from cherenkov_mlops.reporting.sources import (
-    check_comparable,
     find_baseline,
     find_obstacles,
     load_runs,
+    refuse_obstacles,
 )
+from cherenkov_mlops.reporting.views import run_views, shared_metrics
 from cherenkov_mlops.run_dir import write_json_atomically, write_text_atomically
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ def run(
     *,
     baseline: str | None = None,
     allow_different_data: bool = False,
+    strict: bool = False,
+    figures: Path | None = None,
 ) -> None:
     """Write the comparison to ``output``, and its numbers beside it as JSON.
 
@@ -37,6 +41,10 @@ def run(
         Name of the run to which the others are related.
     allow_different_data : bool
         Whether to show runs side by side, without ranks, that cannot be compared.
+    strict : bool
+        Refuse results of which anything is missing or not what it should be.
+    figures : pathlib.Path, optional
+        Folder to write each figure to, as PDF and PNG.
 
     Raises
     ------
@@ -45,11 +53,17 @@ def run(
     """
     results = load_runs(runs)
     views = run_views(results)
-    place = find_baseline([view.label for view in views], baseline)
+    labels = [view.label for view in views]
+    place = find_baseline(labels, baseline)
+    mended = [view.results for view in views]
+    obstacles = find_obstacles(mended)
     if not allow_different_data:
-        check_comparable(results)
-    ranking = None if find_obstacles(results) else rank_runs(results, shared_metrics(views))
+        refuse_obstacles(obstacles)
+    ranking = None if obstacles else rank_runs(mended, shared_metrics(views))
     summary = summarise_comparison(views, ranking, place)
-    page = render_page(results, embedded=summary, ranking=ranking, baseline=place)
+    page = render_page(results, embedded=summary, ranking=ranking, baseline=place, strict=strict)
     write_json_atomically(output.with_suffix(".json"), summary)
     log.info("compare: %s", write_text_atomically(output, page))
+    if figures is not None:
+        export_figures([drawable(view) for view in views], labels, figures)
+        log.info("compare: figures: %s", figures)

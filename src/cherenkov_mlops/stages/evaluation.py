@@ -13,6 +13,8 @@ from cherenkov_mlops.data.dl2 import read_events
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.figures import figure_data
 from cherenkov_mlops.metrics import EvaluationSettings, evaluate_metrics
+from cherenkov_mlops.metrics.base import KINDS
+from cherenkov_mlops.metrics.events import extract_events
 from cherenkov_mlops.provenance import machine, package_versions, timestamp
 from cherenkov_mlops.results import Results
 from cherenkov_mlops.run_dir import RunDir
@@ -31,8 +33,7 @@ def read_predictions(
     """
     parts, n_invalid = [], 0
     for label in inputs.files:
-        for path in inputs.paths(label):
-            output = run_dir.dl2(path, label)
+        for output in inputs.outputs(label, run_dir).values():
             if not output.exists():
                 continue
             events, n_left_out = read_events(
@@ -66,9 +67,11 @@ def evaluate_run(
     """
     settings = EvaluationSettings.from_config(config)
     training = _read_training(run_dir, facts)
-    values, replicates = evaluate_metrics(events, config.task, settings)
+    # Once for both: what metrics compute from the events, figures need not compute again.
+    columns = extract_events(events, KINDS[config.task])
+    values, replicates = evaluate_metrics(columns, config.task, settings)
     generic, _ = evaluate_metrics(facts, "generic", settings)
-    figures = figure_data(events, config.task, settings)
+    figures = figure_data(columns, config.task, settings)
     figures |= figure_data(training, "generic", settings)
     return Results(
         run=_describe_run(config),

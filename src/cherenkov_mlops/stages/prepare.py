@@ -3,13 +3,14 @@
 import logging
 import shutil
 
+from cherenkov_mlops.config.availability import find_unavailable
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.data.manifest import Manifest, write_manifest
 from cherenkov_mlops.engine.model_builder import build_model, summarise
 from cherenkov_mlops.engine.preparation import prepare_data
 from cherenkov_mlops.engine.tool_config import check_trait_names
-from cherenkov_mlops.errors import ConfigError, UserError
+from cherenkov_mlops.errors import ConfigError
 from cherenkov_mlops.metrics.base import EvaluationSettings
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
 from cherenkov_mlops.stages.lifecycle import run_stage
@@ -27,8 +28,7 @@ def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
     DataError
         A file cannot be used, or no event passes the cuts.
     """
-    _refuse_what_is_not_built(config)
-    if problems := check_trait_names(config):
+    if problems := find_unavailable(config) + check_trait_names(config):
         raise ConfigError(problems)
     run_stage("prepare", config, run_dir, _prepare, force=force)
 
@@ -55,11 +55,3 @@ def _tell(config: RunConfig, manifest: Manifest, n_parameters: int) -> None:
         log.info("prepare: %s set: %s", name, by_class)
     shape = " x ".join(str(size) for size in manifest.input_shape)
     log.info("prepare: %s, %d parameters, input %s", config.model.type, n_parameters, shape)
-
-
-def _refuse_what_is_not_built(config: RunConfig) -> None:
-    if config.pruning is not None:
-        raise UserError(
-            f"{config.locate('pruning')}: pruning: not available in this version; "
-            "remove the section, or write pruning: null"
-        )

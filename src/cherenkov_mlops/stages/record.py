@@ -1,5 +1,6 @@
 """``run.json``: state and attempts of each stage, and what each was made of."""
 
+import hashlib
 import json
 import uuid
 from pathlib import Path
@@ -87,25 +88,31 @@ class RunRecord:
                 "machine": machine(),
                 "slurm": slurm_job(),
                 "versions": package_versions(),
-                "git": git_state(Path(__file__).parent),
+                "git": git_state(Path(__file__)),
             }
         )
         self.write()
         return len(entry["attempts"])
 
+    def complete(self, stage: str, made_of: dict[str, Any]) -> None:
+        """Record that the running attempt did its work, and what it was made of."""
+        self.end(stage, "complete")
+        # Later stages know their input by this mark, whatever attempts come after it.
+        mark = {"made_of": made_of, "completion": uuid.uuid4().hex}
+        self.content["stages"][stage] |= mark
+        self.write()
+
     def end(
         self,
         stage: str,
         state: str,
-        *,
-        made_of: dict[str, Any] | None = None,
         error: BaseException | None = None,
+        *,
+        still_complete: bool = False,
     ) -> None:
-        """Record how the running attempt ended."""
+        """Record how the running attempt ended; ``still_complete`` if older output is back."""
         entry = self.content["stages"][stage]
-        entry["state"] = state
-        if made_of is not None:
-            entry["made_of"] = made_of
+        entry["state"] = "complete" if still_complete else state
         attempt = entry["attempts"][-1] | {"ended": timestamp(), "state": state}
         if error is not None:
             attempt["error"] = f"{type(error).__name__}: {error}"
@@ -117,24 +124,35 @@ class RunRecord:
         write_json_atomically(self.run_dir.record, self.content)
 
 
+def settings_of(stage: str, config: RunConfig) -> dict[str, Any]:
+    """Options that decide the result of the stage, by dotted key, in JSON's own types."""
+    options = _flatten(config.dump())
+    owned = {key: value for key, value in options.items() if _owner(key) == stage}
+    return json.loads(json.dumps(owned))
+
+
 def fingerprint(
     stage: str, config: RunConfig, run_dir: RunDir, record: RunRecord
 ) -> dict[str, Any]:
     """Settings and inputs that decide the result of the stage, by dotted key.
 
-    Input files count by size and time of change, the stage before by when it was completed.
+    Data files count by size and time of change, model files by content, the stage before by the
+    mark of its completion.
     """
-    settings = _flatten(config.dump())
-    made_of = {key: value for key, value in settings.items() if _owner(key) == stage}
+    made_of = settings_of(stage, config)
     if stage in INPUTS:
         for files in files_of(config, INPUTS[stage]).values():
             for file in files:
                 status = file.stat()
                 made_of[f"file {file}"] = [status.st_size, status.st_mtime_ns]
+    if stage == "prepare":
+        for file in (config.model.file, config.model.load_model_from):
+            if file is not None and file.is_file():
+                made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     if stage in UPSTREAM:
-        before = record.content["stages"].get(UPSTREAM[stage], {}).get("attempts", [{}])
-        made_of[f"stage {UPSTREAM[stage]}"] = before[-1].get("ended")
-    return json.loads(json.dumps(made_of))
+        before = record.content["stages"].get(UPSTREAM[stage], {})
+        made_of[f"stage {UPSTREAM[stage]}"] = before.get("completion")
+    return made_of
 
 
 def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

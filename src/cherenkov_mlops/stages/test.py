@@ -5,8 +5,10 @@ import logging
 import time
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.inputs import inspect_inputs, warn_of_overlap
+from cherenkov_mlops.data.examples import pick_examples, read_example_images
+from cherenkov_mlops.data.inputs import Inputs, inspect_inputs, warn_of_overlap
 from cherenkov_mlops.data.manifest import read_manifest
+from cherenkov_mlops.data.predictions import describe_predictions
 from cherenkov_mlops.engine.cost import model_facts
 from cherenkov_mlops.engine.model_builder import load_model_file
 from cherenkov_mlops.engine.prediction import predict_inputs
@@ -35,7 +37,7 @@ def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
 def _test(config: RunConfig, run_dir: RunDir) -> None:
     started = time.perf_counter()
     manifest = read_manifest(run_dir)
-    testing = inspect_inputs(config, "test", manifest.inputs.telescopes)
+    testing = inspect_inputs(config, "test", manifest.inputs)
     overlap = warn_of_overlap(manifest.inputs, testing)
     load_custom_code(config, run_dir)
     timing = predict_inputs(config, testing, run_dir)
@@ -46,6 +48,22 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
 
     events, n_invalid = read_predictions(config, testing, run_dir)
     results = evaluate_run(config, run_dir, events, facts)
-    results.data |= {"n_invalid": n_invalid, "overlap": overlap}
+    results.data |= {
+        "n_invalid": n_invalid,
+        "overlap": overlap,
+        "predictions": describe_predictions(events, config.task, _trained_tev(manifest.inputs)),
+    }
+    results.examples = read_example_images(
+        pick_examples(events, config.task),
+        {label: testing.paths(label) for label in testing.files},
+        testing.telescopes,
+        config.data.focal_length_choice,
+    )
     write_results(results, run_dir.metrics)
     log.info("test: %d events, %s", len(events), run_dir.metrics)
+
+
+def _trained_tev(inputs: Inputs) -> tuple[float, float]:
+    """Lowest and highest true energy [TeV] of the training files."""
+    ranges = [file.energy_range_tev for file in inputs.all_files()]
+    return min(low for low, _ in ranges), max(high for _, high in ranges)

@@ -3,7 +3,7 @@
 import logging
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.manifest import read_manifest
+from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
 from cherenkov_mlops.engine.training import train_model
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically
 from cherenkov_mlops.stages.lifecycle import run_stage
@@ -26,6 +26,7 @@ def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
 
 def _train(config: RunConfig, run_dir: RunDir) -> None:
     manifest = read_manifest(run_dir)
+    check_unchanged(manifest.inputs)
     facts = train_model(config, manifest, run_dir)
     write_json_atomically(run_dir.training_record, facts)
     log.info(

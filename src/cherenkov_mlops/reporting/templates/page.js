@@ -39,8 +39,47 @@
     });
   });
 
+  // Colours of a page's variables become plain ones, or the saved file would be black.
+  var colors = JSON.parse(document.getElementById("colors").textContent);
+  function save(button) {
+    var picture = document.querySelector("#figure-" + button.dataset.save + " .drawing svg").cloneNode(true);
+    picture.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    picture.setAttribute("font-family", "DejaVu Sans, Verdana, sans-serif");
+    var text = new XMLSerializer().serializeToString(picture).replace(/var\((--[a-z0-9-]+)\)/g, function (all, name) { return colors[name]; });
+    var link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+    link.download = button.dataset.save + ".svg";
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+  document.querySelectorAll("[data-save]").forEach(function (button) {
+    button.addEventListener("click", function () { save(button); });
+  });
+  document.querySelectorAll("[data-copy]").forEach(function (button) {
+    button.addEventListener("click", function () {
+      var chosen = getSelection();
+      chosen.selectAllChildren(document.getElementById(button.dataset.copy));
+      document.execCommand("copy");
+    });
+  });
+
+  document.querySelectorAll("table.filtered").forEach(function (table) {
+    var box = table.closest(".scroll"), input = document.createElement("input");
+    input.type = "search";
+    input.className = "filter";
+    input.placeholder = "Filter rows";
+    input.setAttribute("aria-label", "Filter rows of " + box.getAttribute("aria-label"));
+    input.addEventListener("input", function () {
+      var wanted = input.value.toLowerCase();
+      Array.prototype.forEach.call(table.tBodies[0].rows, function (row) {
+        row.hidden = row.textContent.toLowerCase().indexOf(wanted) < 0;
+      });
+    });
+    box.parentNode.insertBefore(input, box);
+  });
+
   // The numbers of figures stay closed: they are wider than a sheet, and the CSV link holds them.
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details.card").forEach(function (item) { item.open = true; });
+    document.querySelectorAll("details.card:not(.appendix)").forEach(function (item) { item.open = true; });
   });
 })();

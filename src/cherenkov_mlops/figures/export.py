@@ -1,0 +1,72 @@
+"""Figures as files for a paper: each as PDF and as PNG, all in one style."""
+
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib import rc_params_from_file
+from matplotlib.figure import Figure
+
+from cherenkov_mlops.figures.base import FigureEntry, figures_of
+from cherenkov_mlops.figures.render import Style, render_figure
+from cherenkov_mlops.figures.style import RC_PARAMS, run_style
+from cherenkov_mlops.metrics.base import KINDS
+from cherenkov_mlops.results import Results
+
+#: Style sheet, on top of the settings of the pages.
+STYLE_SHEET = "paper.mplstyle"
+#: Ending -> metadata; without times and versions, equal input gives equal files.
+_METADATA = {
+    "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
+    "png": {"Software": None},
+}
+
+
+def paper_look() -> dict[str, Any]:
+    """Settings of Matplotlib for a paper."""
+    with as_file(files("cherenkov_mlops.figures") / STYLE_SHEET) as path:
+        return RC_PARAMS | dict(rc_params_from_file(path, use_default_template=False))
+
+
+def export_figures(runs: Sequence[Results], labels: Sequence[str], folder: Path) -> list[Path]:
+    """Files written: ``<figure>.pdf`` and ``<figure>.png`` (300 dpi) of each figure.
+
+    Parameters
+    ----------
+    runs : sequence of Results
+        One run, or several to draw together.
+    labels : sequence of str
+        Name of each run in legends and titles.
+    folder : pathlib.Path
+        Made if it is not there; files of these names are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    look = paper_look()
+    kinds = dict.fromkeys(["generic", *(KINDS[run.run["task"]] for run in runs)])
+    paths: list[Path] = []
+    for entry in (entry for kind in kinds for entry in figures_of(kind).values()):
+        drawn, styles = _runs_of_figure(entry, runs, labels)
+        if drawn:
+            page = render_figure(entry, drawn, styles, look=look)
+            with matplotlib.rc_context(look):
+                paths += _save(page, folder, entry.name)
+    return paths
+
+
+def _save(page: Figure, folder: Path, name: str) -> list[Path]:
+    paths = [folder / f"{name}.{ending}" for ending in _METADATA]
+    for path, metadata in zip(paths, _METADATA.values(), strict=True):
+        page.savefig(path, metadata=metadata)
+    return paths
+
+
+def _runs_of_figure(
+    entry: FigureEntry, runs: Sequence[Results], labels: Sequence[str]
+) -> tuple[list[tuple[str, dict[str, Any]]], list[Style]]:
+    """Label and arrays, and style, of the runs that have the figure."""
+    places = [place for place, run in enumerate(runs) if run.figures.get(entry.name)]
+    # A run keeps its style in all figures, whoever else is in them.
+    drawn = [(labels[place], runs[place].figures[entry.name]) for place in places]
+    return drawn, [run_style(place) for place in places]

@@ -1,0 +1,106 @@
+"""The events of a run: how many, of which class and energy, and what the cuts left."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from cherenkov_mlops.figures import FigureEntry
+from cherenkov_mlops.figures.base import ENERGY_AXIS
+from cherenkov_mlops.figures.style import PALETTE
+from cherenkov_mlops.reporting.figure_blocks import Block, make_block
+from cherenkov_mlops.reporting.tables import format_number
+from cherenkov_mlops.reporting.views import RunView
+
+SETS = ("train", "validation", "test")
+LABELS = ("signal", "background")
+
+
+def data_section(views: Sequence[RunView]) -> list[dict[str, Any]]:
+    """For each run: its classes, numbers of events of each set, and after each cut."""
+    return [_data_of_run(view) for view in views]
+
+
+def _data_of_run(view: RunView) -> dict[str, Any]:
+    data = view.results.data
+    sets = {name: data.get(name, {}) for name in SETS}
+    cuts = [(cut["cut"], cut) for cut in data.get("cuts", [])]
+    present = [
+        name for name in LABELS if any(numbers.get(name) for _, numbers in [*sets.items(), *cuts])
+    ]
+    return {
+        "view": view,
+        "classes": [view.run["classes"].get(name, name) for name in present],
+        "sets": [_count_row(name, numbers, present) for name, numbers in sets.items() if numbers],
+        "cuts": _cut_rows(cuts, present),
+        "n_invalid": format_number(data.get("n_invalid")),
+        "digest": str(data.get("test_digest", "")),
+    }
+
+
+def _count_row(name: str, numbers: dict[str, Any], labels: list[str]) -> dict[str, Any]:
+    counts = [numbers.get(label, 0) for label in labels]
+    total = max(sum(counts), 1)
+    return {
+        "name": name,
+        "counts": [format_number(count) for count in counts],
+        "shares": [100 * count / total for count in counts],
+    }
+
+
+def _cut_rows(cuts: Sequence[tuple[str, dict[str, int]]], labels: list[str]) -> list[dict]:
+    """Numbers left after each cut, and their share of those before the first one."""
+    rows = []
+    for name, numbers in cuts:
+        cells = []
+        for label in labels:
+            first, left = cuts[0][1].get(label, 0), numbers.get(label, 0)
+            share = 100 * left / first if first else 0.0
+            cells.append({"count": format_number(left), "share": share})
+        rows.append({"name": name, "cells": cells})
+    return rows
+
+
+def spectra_block(views: Sequence[RunView]) -> Block | None:
+    """True energies of the training events of each class; None if no run knows them."""
+    drawn = [(view, _spectra(view)) for view in views]
+    drawn = [(view, arrays) for view, arrays in drawn if arrays]
+    return make_block(SPECTRA, drawn) if drawn else None
+
+
+def _spectra(view: RunView) -> dict[str, Any]:
+    edges = view.results.data.get("energy_edges_tev", [])
+    counts = {
+        view.run["classes"].get(label, label): numbers
+        for label, numbers in view.results.data.get("energy", {}).items()
+        if len(numbers) == len(edges) - 1
+    }
+    return {"edges": edges, "counts": counts} if counts else {}
+
+
+def _draw_spectra(ax: Axes, *, edges, counts, label, style) -> None:
+    """Training events in bins of true energy, after all cuts.
+
+    The classes should cover the same energies: where one is missing, the network may learn the
+    energy in place of the particle.
+    """
+    for index, (name, numbers) in enumerate(counts.items()):
+        color = PALETTE[index % len(PALETTE)]
+        # A bin without events has no place on a logarithmic axis.
+        filled = np.maximum(np.asarray(numbers, float), 0.5)
+        ax.stairs(
+            filled, edges, color=color, linewidth=1.8, linestyle=("-", "--")[index % 2], label=name
+        )
+        ax.stairs(filled, edges, fill=True, color=color, alpha=0.12)
+
+
+SPECTRA = FigureEntry(
+    name="spectra",
+    draw=_draw_spectra,
+    task="data",
+    title="Energies of the training events",
+    data=dict,
+    overlay=False,
+    axes=ENERGY_AXIS | {"ylabel": "Events", "yscale": "log"},
+)
