@@ -1,6 +1,7 @@
 """What the README and the pages promise is there."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,25 @@ def test_links_lead_to_files(page):
     assert [link for link in local if not (page.parent / link).exists()] == []
 
 
+def written_commands(page):
+    """Words of each command line of the program on the page, comments left out."""
+    lines = re.findall(r"^(?:\$ )?cherenkov-mlops (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_exist(page):
-    commands = get_command(app).commands
-    written = re.findall(r"^cherenkov-mlops (\w+)", page.read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(written) <= set(commands)
+def test_commands_are_understood(page):
+    for words in written_commands(page):
+        command = get_command(app)
+        while hasattr(command, "commands"):
+            command, words = command.commands[words[0]], words[1:]
+        # Unknown options and missing arguments end here.
+        command.make_context(command.name, list(words))
+
+
+def test_the_readme_shows_the_stages():
+    shown = {words[0] for words in written_commands(ROOT / "README.md")}
+    assert {"init", "prepare", "train", "test", "report", "run", "compare"} <= shown
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

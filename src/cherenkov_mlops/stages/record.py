@@ -146,13 +146,20 @@ def fingerprint(
                 status = file.stat()
                 made_of[f"file {file}"] = [status.st_size, status.st_mtime_ns]
     if stage == "prepare":
-        for file in (config.model.file, config.model.load_model_from):
-            if file is not None and file.is_file():
-                made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in _model_files(config):
+            made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     if stage in UPSTREAM:
         before = record.content["stages"].get(UPSTREAM[stage], {})
         made_of[f"stage {UPSTREAM[stage]}"] = before.get("completion")
     return made_of
+
+
+def _model_files(config: RunConfig) -> list[Path]:
+    """Files that a model is made from: code, trained weights, those among its options."""
+    options = (config.model.options or {}).values()
+    named = [Path(value) for value in options if isinstance(value, str)]
+    given = [config.model.file, config.model.load_model_from, *named]
+    return [file for file in given if file is not None and file.is_file()]
 
 
 def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -63,6 +63,9 @@ def run(
 
 def _report(config: "RunConfig | None", run_dir: RunDir) -> None:
     results = read_results(run_dir.metrics)
+    if config is not None:
+        # The title of the test may be older than that of the report.
+        results.run["title"] = config.report.title or config.run.name
     page = render_report(results)
     card = render_model_card(run_views([results])[0].results)
     log.info("report: %s", write_text_atomically(run_dir.report, page))
