@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import tables
-from astropy import units as u
 from astropy.table import Table, join, unique, vstack
 from ctapipe.io import read_table
 from dl1_data_handler.reader import DLImageReader, ProcessType
@@ -199,10 +198,8 @@ class CuredImageReader(DLImageReader):
         if self.process_type is not ProcessType.Simulation:
             return super().generate_stereo_batch(batch_indices)
         events = self.unique_example_identifiers[np.asarray(batch_indices)]
-        images = self.example_identifiers_grouped.groups[np.asarray(batch_indices)]
-        # Both are sorted by the same keys: group i is event i, whatever numbers events have.
-        sizes = np.diff(self.example_identifiers_grouped.groups.indices)[batch_indices]
-        event = np.repeat(np.arange(len(events)), sizes)
+        event, rows = self._rows_of_events(np.asarray(batch_indices))
+        images = self.example_identifiers_grouped[rows]
         place = np.searchsorted(self.selected_telescopes[self.tel_type], images["tel_id"])
         mapped = self._append_features(images)["features"].data
         n_telescopes = len(self.selected_telescopes[self.tel_type])
@@ -213,6 +210,18 @@ class CuredImageReader(DLImageReader):
         events.add_column(features, name="features")
         events.add_column(intensities, name="intensities")
         return events
+
+    def _rows_of_events(self, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(place in ``events``, row of the table of images) for each image of the events.
+
+        Not by ``groups[events]``: that gives the rows in the order of the table, whatever the
+        order asked for.
+        """
+        bounds = self.example_identifiers_grouped.groups.indices
+        sizes = np.diff(bounds)[events]
+        place = np.repeat(np.arange(len(events)), sizes)
+        first = np.cumsum(sizes) - sizes
+        return place, bounds[events][place] + np.arange(sizes.sum()) - first[place]
 
     def _append_features(self, batch: Table) -> Table:
         pixels = self.read_pixels(batch["file_index"], batch["table_index"], batch["tel_id"])
@@ -269,14 +278,6 @@ class CuredImageReader(DLImageReader):
                 "make the DL1 file again or cut these events"
             )
         return values
-
-    def _transform_to_cam_coord_offsets(self, table: Table) -> Table:
-        """Upstream's columns; a table without rows gets them too (upstream: IndexError)."""
-        if len(table):
-            return super()._transform_to_cam_coord_offsets(table)
-        for name in ("cam_coord_offset_x", "cam_coord_offset_y", "cam_coord_distance"):
-            table.add_column(u.Quantity([], u.m), name=name)
-        return table
 
     def close_files(self) -> None:
         """Close all HDF5 files of this reader."""
