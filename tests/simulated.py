@@ -3,10 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.text import to_yaml
+from cherenkov_mlops.data.description import describe_data
+from cherenkov_mlops.data.inputs import inspect_inputs
+from cherenkov_mlops.data.manifest import Counts, Manifest
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.stages.data_checks import with_findings
 
 TINY_MODEL = {
     "type": "SingleCNN",
@@ -72,3 +78,16 @@ def load_study(folder: Path, content: dict[str, Any]) -> tuple[RunConfig, RunDir
     """Configuration and run folder of the study, written to ``folder`` and read back."""
     config = load_config(write_study(folder, content))
     return config, RunDir(config.run_path)
+
+
+def describe_files(config: RunConfig) -> dict[str, Any]:
+    """Content of ``prepare/data.json`` without the network: the split is made up."""
+    inputs = inspect_inputs(config, "train")
+    sets = {
+        name: dict.fromkeys(inputs.files, n) for name, n in (("training", 80), ("validation", 20))
+    }
+    cuts = [{"cut": "images in the files", **dict.fromkeys(inputs.files, 120)}]
+    counts = Counts(cuts, sets, [], {}, {})
+    rows = np.arange(1)
+    manifest = with_findings(config, Manifest(inputs, counts, (1,), "", rows, rows))
+    return describe_data(config, inputs, manifest.classes, counts, manifest.findings)

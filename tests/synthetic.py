@@ -93,6 +93,10 @@ def make_results(
             "energy_edges_tev": [0.1, 1.0, 10.0, 100.0],
             "predictions": {"n": n_events, "n_distinct": n_events, "n_most_common": 1},
             "overlap": [],
+            "simulation": make_simulation(("gamma", "proton") if background else ("gamma",)),
+            "findings": [
+                {"level": "hint", "check": "telescopes", "text": "Telescopes 7 have no images."},
+            ],
             "test_digest": hashlib.sha256(b"test files").hexdigest(),
             "n_invalid": 12,
             "files": {},
@@ -111,6 +115,31 @@ def make_results(
         },
         examples=make_examples(task),
     )
+
+
+def make_simulation(names: tuple[str, ...]) -> list[dict]:
+    """Section ``data.simulation``: what was thrown for each class."""
+    thrown = {
+        "spectral_index": -2.0,
+        "energy_min_tev": 0.5,
+        "energy_max_tev": 300.0,
+        "viewcone_deg": [0.0, 5.0],
+        "scatter_radius_m": 400.0,
+        "n_thrown": 5000,
+    }
+    return [
+        {
+            "label": label,
+            "name": name,
+            "has_showers": True,
+            "productions": [thrown],
+            "pointings": [[20.0, 180.0]],
+            "particles": {name: 900},
+            "n_files": 2,
+            "n_showers": 900,
+        }
+        for label, name in zip(("signal", "background"), names, strict=False)
+    ]
 
 
 def make_facts(noise: float = 1.0, n_events: int = 600) -> dict[str, float]:

@@ -8,7 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cherenkov_mlops import __version__
-from cherenkov_mlops.cli_config import Config, Overrides, Overwrite, config_app, init, open_session
+from cherenkov_mlops.cli_cache import cache_app
+from cherenkov_mlops.cli_config import (
+    Config,
+    Deadline,
+    DryRun,
+    FailOver,
+    FailUnder,
+    Figures,
+    Force,
+    NoCache,
+    Overrides,
+    Overwrite,
+    Strict,
+    config_app,
+    init,
+    open_session,
+)
+from cherenkov_mlops.cli_data import convert, merge, slim
 from cherenkov_mlops.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -30,38 +47,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(config_app, name="config")
+app.add_typer(cache_app, name="cache")
 app.command()(init)
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run; write nothing.")]
-Force = Annotated[bool, typer.Option("--force", help="Run again what is complete.")]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse results of which anything is missing or wrong.")
-]
-Figures = Annotated[
-    Path | None,
-    typer.Option("--figures", metavar="DIR", help="Write each figure there too, as PDF and PNG."),
-]
-
-FailUnder = Annotated[
-    list[str],
-    typer.Option(
-        "--fail-under",
-        default_factory=list,
-        show_default=False,
-        metavar="METRIC=BOUND",
-        help="End with exit code 4 if the metric is lower, as auc=0.9; may be repeated.",
-    ),
-]
-FailOver = Annotated[
-    list[str],
-    typer.Option(
-        "--fail-over",
-        default_factory=list,
-        show_default=False,
-        metavar="METRIC=BOUND",
-        help="End with exit code 4 if the metric is higher, as mdae=0.3; may be repeated.",
-    ),
-]
+for _command in (convert, merge, slim):
+    app.command()(_command)
 
 
 def main() -> None:
@@ -93,10 +82,16 @@ def prepare(
 
 @app.command()
 def train(
-    config: Config, overrides: Overrides, dry_run: DryRun = False, force: Force = False
+    config: Config,
+    overrides: Overrides,
+    dry_run: DryRun = False,
+    force: Force = False,
+    deadline: Deadline = None,
+    no_cache: NoCache = False,
 ) -> None:
-    """Train the prepared model."""
-    _run_stage("train", config, overrides, dry_run, force)
+    """Train the prepared model; what was interrupted goes on."""
+    overrides = _with_cache(overrides, no_cache)
+    _run_stage("train", config, overrides, dry_run, force, deadline=deadline)
 
 
 @app.command()
@@ -133,9 +128,17 @@ def run(
     fail_over: FailOver,
     dry_run: DryRun = False,
     force: Force = False,
+    deadline: Deadline = None,
+    no_cache: NoCache = False,
 ) -> None:
     """Prepare, train, test and report."""
-    _run_stage("run", config, overrides, dry_run, force, bounds=(fail_under, fail_over))
+    bounds, overrides = (fail_under, fail_over), _with_cache(overrides, no_cache)
+    _run_stage("run", config, overrides, dry_run, force, bounds=bounds, deadline=deadline)
+
+
+def _with_cache(overrides: list[str], no_cache: bool) -> list[str]:
+    """``--no-cache`` is a short name for an option."""
+    return [*overrides, "data.cache=false"] if no_cache else overrides
 
 
 def _run_stage(
@@ -146,12 +149,16 @@ def _run_stage(
     force: bool,
     *,
     bounds: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    deadline: str | None = None,
     **options: Any,
 ) -> None:
     with open_session(stage) as session:
         if stage == "report" and _holds_results_only(path):
             import_module("cherenkov_mlops.stages.report").run(None, RunDir(path), **options)
             return
+        if deadline is not None:
+            parse = import_module("cherenkov_mlops.engine.time_limit").parse_duration
+            options["deadline"] = session.started + parse(deadline)
         config, run_dir = import_module("cherenkov_mlops.config.load").open_run(path, overrides)
         check = _read_gates(config, *bounds) if any(bounds) else None
         if dry_run:
@@ -247,7 +254,9 @@ def demo(
 @app.command()
 def simulate(
     output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="DL1 file to write, *.dl1.h5.")],
-    particle: Annotated[str, typer.Option(help="gamma or proton.")] = "gamma",
+    particle: Annotated[
+        str, typer.Option(help="gamma, proton, or nsb: windows without a shower.")
+    ] = "gamma",
     n_showers: Annotated[int | None, typer.Option(help="Showers to throw.")] = None,
     n_images: Annotated[
         int | None, typer.Option(help="Stop after so many telescope images [default: 1000].")
@@ -275,6 +284,9 @@ def simulate(
     obs_id: Annotated[int | None, typer.Option(help="Observation id.")] = None,
     true_images: Annotated[
         bool, typer.Option("--true-images", help="Write the photoelectrons before noise too.")
+    ] = False,
+    waveforms: Annotated[
+        bool, typer.Option("--waveforms", help="Simulate and write R1 waveforms too.")
     ] = False,
     force: Overwrite = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Commands about configurations: ``init`` and ``config ...``; like ``cli``, quick to import."""
+"""Options of all commands, and the commands ``init`` and ``config ...``; quick to import."""
 
 from importlib import import_module
 from operator import attrgetter
@@ -32,6 +32,48 @@ Overrides = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run; write nothing.")]
+Force = Annotated[bool, typer.Option("--force", help="Run again what is complete.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Refuse results of which anything is missing or wrong.")
+]
+Figures = Annotated[
+    Path | None,
+    typer.Option("--figures", metavar="DIR", help="Write each figure there too, as PDF and PNG."),
+]
+Deadline = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        metavar="TIME",
+        help="Time until the training has to stop, from now, as 11:30:00, 1-12:00:00 or 90 "
+        "(minutes); it stops with exit code 75, and the same command goes on.",
+    ),
+]
+
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Read the HDF5 files; make no copy of the pixels.")
+]
+FailUnder = Annotated[
+    list[str],
+    typer.Option(
+        "--fail-under",
+        default_factory=list,
+        show_default=False,
+        metavar="METRIC=BOUND",
+        help="End with exit code 4 if the metric is lower, as auc=0.9; may be repeated.",
+    ),
+]
+FailOver = Annotated[
+    list[str],
+    typer.Option(
+        "--fail-over",
+        default_factory=list,
+        show_default=False,
+        metavar="METRIC=BOUND",
+        help="End with exit code 4 if the metric is higher, as mdae=0.3; may be repeated.",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--output", help="File to write, else the terminal.")]
 
 

@@ -7,16 +7,17 @@ import shlex
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 import rich
 from rich.console import Console
 from rich.text import Text
 
-from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.errors import TimeLimitReached, UserError
 
 EXIT_UNEXPECTED = 1
 EXIT_DATA = 3
@@ -60,6 +61,11 @@ class Session:
     ----------
     command : str
         Name of the command, also of its log file.
+
+    Attributes
+    ----------
+    started : float
+        When the command started, in seconds since 1970.
     """
 
     def __init__(self, command: str):
@@ -70,8 +76,9 @@ class Session:
     def __enter__(self) -> "Session":
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        # A batch system asks with SIGTERM what a person asks with Ctrl-C: clean up and end.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, _end_in_time)
+        self.started = time.time()
         self.log = _make_temporary_log(self.command)
         self.terminal = [os.dup(1), os.dup(2)]
         self._redirect_to(self.log)
@@ -112,8 +119,12 @@ class Session:
                 say(self.errors, f"error: {line}")
             return error.exit_code
         if isinstance(error, KeyboardInterrupt):
-            say(self.errors, "interrupted; the same command starts the stage again")
+            said = str(error) or "interrupted; the same command starts the stage again"
+            say(self.errors, said)
             return EXIT_INTERRUPTED
+        if isinstance(error, TimeLimitReached):
+            say(self.errors, str(error))
+            return error.exit_code
         if isinstance(error, BrokenPipeError):  # As in `config schema | head`.
             return EXIT_UNEXPECTED
         if error is not None and is_disk_full(error):
@@ -190,6 +201,12 @@ def is_disk_full(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def _end_in_time(number: int, frame: FrameType | None) -> None:
+    """Clean up and end, as a batch system asks ahead of a time limit."""
+    name = signal.Signals(number).name
+    raise TimeLimitReached(f"stopped by {name}; the same command starts the stage again")
 
 
 def _make_temporary_log(command: str) -> Path:

@@ -34,3 +34,12 @@ class QualityError(UserError):
     """A quality gate was not passed (exit code 4)."""
 
     exit_code = 4
+
+
+class TimeLimitReached(BaseException):
+    """The time is up, or the batch system asked for an end: the work can go on (exit code 75).
+
+    Like ``KeyboardInterrupt`` it comes at any moment, so no library may take it for a failure.
+    """
+
+    exit_code = 75

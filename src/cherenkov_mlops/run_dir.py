@@ -2,23 +2,53 @@
 
 import json
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = re.compile(r"^\..+\.\d+\.tmp(\.\w+)?$")
 
-def write_text_atomically(path: Path, text: str) -> Path:
-    """``path``, holding ``text``: written to a temporary name, synchronised and renamed."""
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Temporary path beside ``path``; what is written there takes its place when all went well.
+
+    The temporary name ends as ``path`` does, for writers that look at the ending. A reader of
+    ``path`` finds the old content or the new one, never a part, whatever kills the writer.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield temporary
+        _synchronise(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _synchronise(path: Path) -> None:
+    """Have the file on the disk before its name is there."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove what killed writers of ``atomic_path`` left in the folder itself."""
+    for path in folder.glob(".*.tmp*"):
+        if TEMPORARY.match(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def write_text_atomically(path: Path, text: str) -> Path:
+    """``path``, holding ``text``: written to a temporary name, synchronised and renamed."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
@@ -70,6 +100,16 @@ class RunDir:
         return self.path / "prepare" / "split.npz"
 
     @property
+    def data_description(self) -> Path:
+        """Distributions of the training files."""
+        return self.path / "prepare" / "data.json"
+
+    @property
+    def data_page(self) -> Path:
+        """The page about the training files, made from `data_description`."""
+        return self.path / "prepare" / "data.html"
+
+    @property
     def untrained_model(self) -> Path:
         """Model as built by ``prepare``."""
         return self.path / "prepare" / "model.keras"
@@ -100,6 +140,11 @@ class RunDir:
         return self.train_dir / "history.csv"
 
     @property
+    def backup(self) -> Path:
+        """State after the last complete epoch; there while a training is not complete."""
+        return self.train_dir / "backup" / "state.npz"
+
+    @property
     def tensorboard(self) -> Path:
         """TensorBoard logs."""
         return self.train_dir / "tensorboard"
@@ -128,6 +173,11 @@ class RunDir:
     def model_card(self) -> Path:
         """Model card in Markdown."""
         return self.path / "MODEL_CARD.md"
+
+    @property
+    def cache(self) -> Path:
+        """Copies of the pixels, unless `data.cache_dir` names another folder."""
+        return self.path / "cache"
 
     @property
     def lock(self) -> Path:

@@ -50,6 +50,8 @@ def test_the_stage_gets_configuration_folder_and_force(call, study, tmp_path):
         ("DataError('no events')", 3, ["error: no events"]),
         ("QualityError('auc 0.4 < 0.9')", 4, ["error: auc 0.4 < 0.9"]),
         ("KeyboardInterrupt", 130, ["interrupted; the same command starts the stage again"]),
+        ("KeyboardInterrupt('report: interrupted')", 130, ["report: interrupted"]),
+        ("TimeLimitReached('report: no time left')", 75, ["report: no time left"]),
     ],
 )
 def test_mistakes_and_interruptions_are_lines_without_traceback(call, study, error, code, lines):
@@ -59,8 +61,23 @@ def test_mistakes_and_interruptions_are_lines_without_traceback(call, study, err
 
 
 def test_an_error_with_a_code_of_its_own_keeps_it(call, study):
-    body = "error = UserError('time limit'); error.exit_code = 75\nraise error"
-    assert call("report", study, body=body).returncode == 75
+    body = "error = UserError('odd'); error.exit_code = 9\nraise error"
+    assert call("report", study, body=body).returncode == 9
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR2"])
+def test_a_batch_system_that_asks_for_an_end_gets_75(start, study, name):
+    # No library may take it for a failure of its own.
+    body = f"""\
+import signal, time
+try:
+    os.kill(os.getpid(), signal.{name})
+    time.sleep(30)
+except Exception:
+    time.sleep(30)"""
+    result = start("report", study, body=body)
+    assert (result.returncode, result.stdout) == (75, "")
+    assert result.stderr == f"stopped by {name}; the same command starts the stage again\n"
 
 
 def test_no_log_is_left_by_a_mistake(call, study, tmp_path):

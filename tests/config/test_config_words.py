@@ -94,6 +94,7 @@ def test_paths_are_found_in_all_sections():
             for part in ("train", "test")
             for label in ("signal", "background")
         ),
+        ("data", "cache_dir"),
         ("model", "file"),
         ("model", "load_model_from"),
         ("slurm", "image"),

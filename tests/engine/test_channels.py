@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+import tables
 from ctapipe.core import run_tool
 from ctapipe.io import read_table
 from ctapipe.tools.process import ProcessorTool
-from traitlets.config import Config
 
 from cherenkov_mlops.engine.channels import channel_pixels
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.pixels import ImagePixels
 from cherenkov_mlops.stages import simulate
 
 IMAGE = np.array([[0.5, 20.0, -1.0], [3.0, 4.0, 100.0]], dtype=np.float32)
@@ -54,14 +54,9 @@ def test_scaled_integers_are_decoded_as_ctapipe_does(tmp_path):
     pack(source, packed)
     node = "/dl1/event/telescope/images/tel_021"
     expected = read_table(packed, node)["image"]
-    traits = Config(
-        {"DLImageReader": {"channels": ["image"], "image_mapper_type": "ShiftingMapper"}}
-    )
-    reader = CuredImageReader(input_url_signal=[packed], config=traits)
-    rows = np.arange(len(expected))
-    pixels = reader.read_pixels(np.zeros_like(rows), rows, np.full_like(rows, 21))
+    with tables.open_file(packed) as file:
+        pixels = ImagePixels(["image"]).read(file, 21, np.arange(len(expected)))
     np.testing.assert_allclose(pixels[..., 0], expected, rtol=1e-6)
-    reader.close_files()
 
 
 def pack(source, target):

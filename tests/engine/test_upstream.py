@@ -246,13 +246,13 @@ class TestJ:
             }
         )
         n_read = []
-        original = CuredImageReader.read_pixels
+        original = CuredImageReader.read_features
 
-        def count(self, file_index, *rest):
-            n_read.append(len(file_index))
-            return original(self, file_index, *rest)
+        def count(self, rows):
+            n_read.append(len(rows))
+            return original(self, rows)
 
-        monkeypatch.setattr(CuredImageReader, "read_pixels", count)
+        monkeypatch.setattr(CuredImageReader, "read_features", count)
         job = make_job(type_run, dl1_files, tmp_path)
         record = predict_file(both, job)
         assert sum(n_read) == record.n_events
@@ -312,6 +312,10 @@ class TestDropIn:
             theirs, cured = stock.example_identifiers, ours.example_identifiers
             assert set(theirs.colnames) == set(cured.colnames)
             for name in theirs.colnames:
+                if name == "angular_separation":
+                    # CTLearn's goes through another frame and back, and rounds on the way.
+                    np.testing.assert_allclose(theirs[name], cured[name], rtol=0, atol=1e-9)
+                    continue
                 assert np.array_equal(np.asarray(theirs[name]), np.asarray(cured[name])), name
             ours.close_files()
 

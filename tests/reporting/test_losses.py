@@ -28,6 +28,10 @@ SHOWN = [
     (("data", "test_digest"), GONE, "data"),
     (("data", "n_invalid"), NAN, "data"),
     (("data", "energy", "signal"), "spectrum", "data"),
+    (("data", "findings"), "none", "data"),
+    (("data", "findings", 0, "level"), "terrible", "data"),
+    (("data", "simulation", 0, "productions"), GONE, "data"),
+    (("data", "simulation", 0, "pointings", 0), [20.0], "data"),
     (("evaluation", "threshold"), GONE, "metrics"),
     (("facts", "mmacs"), "fast", "model"),
     (("facts", "model_size_mb"), NAN, "model"),
@@ -132,6 +136,15 @@ def test_complete_results_lose_nothing_and_pass_strict(task):
     run = make_results(task)
     assert find_losses(run) == []
     assert 'class="lost"' not in render_report(run, strict=True)
+
+
+def test_results_from_before_the_checks_lose_nothing():
+    run = make_results()
+    for name in ("findings", "simulation"):
+        del run.data[name]
+    page = render_report(run, strict=True)
+    assert 'class="lost"' not in page
+    assert "What was simulated" not in page
 
 
 def test_what_is_lost_is_taken_out_of_a_copy():

@@ -157,9 +157,7 @@ def test_protons_are_wider_and_more_broken_than_gammas():
     """Width of 2-neighbour cleaned images above 80 p.e.; islands of images above 5 p.e."""
     widths, islands = {}, {}
     for particle in ("gamma", "proton"):
-        events = thrown(
-            particle=particle, n_showers=256, energy_min_tev=3, viewcone_deg=2, seed=6
-        )
+        events = thrown(particle=particle, n_showers=256, energy_min_tev=3, viewcone_deg=2, seed=6)
         images = [image for event in events for image in event.images]
         found = [hillas(image)[0] for image in images]
         widths[particle] = np.median([h.width.to_value("m") for h in found if h is not None])

@@ -72,6 +72,15 @@ def check_sorting(ask: Ask) -> Found:
         yield "data.sort_by_intensity", "stacked images cannot be sorted; write false"
 
 
+def check_waveforms(ask: Ask) -> Found:
+    """Mistakes: options of waveforms where images are read."""
+    if ask("data.reader") == "images" and ask("data.sequence_length") is not None:
+        yield (
+            "data.sequence_length",
+            "only waveforms have a sequence; write data.reader: waveforms, or leave it out",
+        )
+
+
 def check_model_options(ask: Ask) -> Found:
     """Mistakes: options of another model type."""
     kind = ask("model.type")
@@ -134,6 +143,7 @@ CHECKS: tuple[Callable[[Ask], Found], ...] = (
     check_class_names,
     check_stacking,
     check_sorting,
+    check_waveforms,
     check_model_options,
     check_model_source,
     check_architecture,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cherenkov_mlops.config.base import Expected, FileList, Section
+from cherenkov_mlops.config.base import Expected, FileList, FilePath, Section
 
 Channel = Literal[
     "image",
@@ -69,10 +69,25 @@ class DataSection(Section):
     mode: Literal["mono", "stereo"] = Field(
         "mono", description="One image a sample (mono), or all telescopes of a shower (stereo)."
     )
+    reader: Literal["images", "waveforms"] = Field(
+        "images",
+        description="What the network sees: channels of DL1 images, or R1 waveforms, whose samples "
+        "are its channels (for trigger studies).",
+    )
+    sequence_length: int | None = Field(
+        None,
+        ge=1,
+        description="Waveforms: samples that the network sees; null = the whole readout window.",
+    )
+    sequence_position: Literal["center", "maximum"] = Field(
+        "center",
+        description="Waveforms: samples around the middle of the window, or around the brightest "
+        "one.",
+    )
     channels: list[Channel] = Field(
         ["cleaned_image", "cleaned_relative_peak_time"],
         min_length=1,
-        description="Image channels of CTLearn's reader: charges in photoelectrons, times in ns.",
+        description="Images: channels of CTLearn's reader; charges in photoelectrons, times in ns.",
     )
     image_mapper_type: Mapper = Field(
         "BilinearMapper",
@@ -117,4 +132,19 @@ class DataSection(Section):
         False,
         description="Match images to events by id instead of by row, for files whose rows do not "
         "line up; slower.",
+    )
+    cache: bool = Field(
+        True,
+        description="Train from a memory-mapped copy of the selected pixels, made at first use; "
+        "false reads the HDF5 files (`--no-cache`).",
+    )
+    cache_dir: FilePath | None = Field(
+        None,
+        description="Folder of the copies; runs that share it share equal copies. null = `cache` "
+        "in the run folder.",
+    )
+    cache_dtype: Literal["float32", "float16"] = Field(
+        "float32",
+        description="Type of the copied pixels: float32 is exact, float16 needs half the room and "
+        "keeps three digits.",
     )

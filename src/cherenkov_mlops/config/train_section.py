@@ -73,6 +73,15 @@ class TrainSection(Section):
     save_best_validation_only: bool = Field(
         True, description="Keep the model of the best validation loss, not of the last epoch."
     )
+    mixed_precision: bool = Field(
+        False,
+        description="Compute in float16 while training, for GPUs with tensor cores; weights, "
+        "output and the saved model stay float32.",
+    )
+    xla: bool = Field(
+        False,
+        description="Compile the training step by XLA: a slow start, faster steps; one device.",
+    )
 
 
 class SamplingSection(Section):
@@ -81,6 +90,11 @@ class SamplingSection(Section):
     percentage_per_epoch: Fraction = Field(
         1.0,
         description="Share of the batches that each epoch draws afresh, as a fraction: 0.4 = 40 %.",
+    )
+    balance: Literal["none", "classes", "energy"] = Field(
+        "none",
+        description="What each epoch draws equally often: classes = as many events of each class; "
+        "energy = flat in log10 E within each class; some events repeat then.",
     )
 
 

@@ -3,21 +3,36 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import tables
 
+from cherenkov_mlops.data.production import (
+    POINTING,
+    SIMULATION_RUN,
+    Production,
+    count_particles,
+    read_pointings,
+    read_productions,
+)
+from cherenkov_mlops.data.stored_columns import (
+    EVENT_KEYS,
+    PARAMETERS,
+    SHOWERS,
+    TRIGGERS,
+    read_keys,
+    read_numbers,
+    repeated_rows,
+)
 from cherenkov_mlops.errors import DataError
 
 IMAGES = "/dl1/event/telescope/images"
-PARAMETERS = "/dl1/event/telescope/parameters"
-SHOWERS = "/simulation/event/subarray/shower"
-SIMULATION_RUN = "/configuration/simulation/run"
 REQUIRED_NODES = {
     "/configuration/instrument/subarray/layout": "a description of the telescopes",
-    "/dl1/event/subarray/trigger": "the array triggers",
+    TRIGGERS: "the array triggers",
     PARAMETERS: "image parameters; process it with --write-parameters",
     IMAGES: "images; process it with --write-images",
     SHOWERS: "the simulated showers (it is not a simulation, or the truth was dropped)",
@@ -28,8 +43,12 @@ REQUIRED_ATTRIBUTES = (
     "CTA PRODUCT DATA MODEL VERSION",
     "CTA INSTRUMENT ID",
 )
+#: What CTLearn reads of each simulated shower.
+REQUIRED_COLUMNS = (
+    *("obs_id", "event_id", "true_energy", "true_alt", "true_az"),
+    *("true_core_x", "true_core_y", "true_h_first_int", "true_x_max", "true_shower_primary_id"),
+)
 OLDEST_VERSION = 6
-ROWS_A_PIECE = 1024
 
 
 @dataclass(frozen=True)
@@ -51,7 +70,16 @@ class DL1File:
     images : dict of int to int
         Telescope -> number of images, telescopes with tables only.
     energy_range_tev : tuple of float
-        Lowest and highest true energy [TeV].
+        Lowest and highest true energy [TeV]; twice 0 if no event has one.
+    productions : list of Production
+        What was thrown; this and all that follow are empty in manifests of older versions.
+    pointings : list of tuple of float
+        Different pointings of the telescopes as (zenith, azimuth) [deg].
+    particles : dict of str to int
+        Particle -> simulated events.
+    n_passing, n_empty : int
+        Images of the telescopes in use that pass the cuts, and those of them with an empty
+        cleaning mask.
     """
 
     path: str
@@ -61,10 +89,28 @@ class DL1File:
     obs_ids: list[int]
     images: dict[int, int]
     energy_range_tev: tuple[float, float]
+    productions: list[Production] = field(default_factory=list)
+    pointings: list[tuple[float, float]] = field(default_factory=list)
+    particles: dict[str, int] = field(default_factory=dict)
+    n_passing: int = 0
+    n_empty: int = 0
 
     def as_dict(self) -> dict:
         """Plain types, for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict) -> "DL1File":
+        """The inverse of ``as_dict``, after a way through JSON."""
+        return cls(
+            **content
+            | {
+                "images": {int(number): n for number, n in content["images"].items()},
+                "energy_range_tev": tuple(content["energy_range_tev"]),
+                "productions": [Production.from_dict(p) for p in content.get("productions", [])],
+                "pointings": [tuple(pair) for pair in content.get("pointings", [])],
+            }
+        )
 
 
 @contextmanager
@@ -91,18 +137,26 @@ def _has_signature(path: Path) -> bool:
         return stream.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
-def inspect_dl1(path: Path) -> DL1File:
+def inspect_dl1(path: Path, *, aligned: bool = True) -> DL1File:
     """What the file holds, checked against what CTLearn's reader needs.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    aligned : bool
+        Whether images and parameters must have as many rows: they are matched by row.
 
     Raises
     ------
     DataError
-        Something that the reader needs is missing, or the data format is too old.
+        Something that the reader needs is missing, the data format is too old, or an event is
+        there twice.
     """
     with open_hdf5(path) as file:
         try:
             _check_attributes(path, file)
-            _check_nodes(path, file)
+            _check_nodes(path, file, aligned)
             found = _read_facts(path, file)
         except tables.HDF5ExtError as error:
             raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
@@ -111,18 +165,48 @@ def inspect_dl1(path: Path) -> DL1File:
 
 def _read_facts(path: Path, file: tables.File) -> DL1File:
     showers = file.get_node(SHOWERS)
-    energies = showers.col("true_energy")
     if not len(showers):
         raise DataError(f"{path}: expected events, got an empty table {SHOWERS}")
+    for node in (SHOWERS, TRIGGERS):
+        _refuse_repeated(path, file.get_node(node))
+    obs_ids = sorted({int(number) for number in showers.col("obs_id")})
+    _refuse_unknown_runs(path, file, obs_ids)
+    energies = read_numbers(showers, "true_energy", "TeV")
+    known = energies[np.isfinite(energies)]
+    images = telescopes_with_tables(file)
     return DL1File(
         path=str(path),
         size=path.stat().st_size,
         sha256=_digest(path),
         n_showers=len(showers),
-        obs_ids=sorted({int(number) for number in showers.col("obs_id")}),
-        images=telescopes_with_tables(file),
-        energy_range_tev=(float(energies.min()), float(energies.max())),
+        obs_ids=obs_ids,
+        images=images,
+        energy_range_tev=(float(known.min()), float(known.max())) if known.size else (0.0, 0.0),
+        productions=read_productions(file),
+        pointings=read_pointings(file, images),
+        particles=count_particles(showers.col("true_shower_primary_id"), energies),
     )
+
+
+def _refuse_repeated(path: Path, events: tables.Table) -> None:
+    keys = read_keys(events, EVENT_KEYS)
+    again = repeated_rows(keys)
+    if len(again):
+        obs_id, event_id = keys[again[0]]
+        raise DataError(
+            f"{path}: {events._v_pathname}, row {again[0]}: expected each event once, got obs_id "
+            f"{obs_id}, event_id {event_id} again ({len(again)} such rows); merge only files of "
+            "different runs"
+        )
+
+
+def _refuse_unknown_runs(path: Path, file: tables.File, obs_ids: list[int]) -> None:
+    known = {int(number) for number in file.get_node(SIMULATION_RUN).col("obs_id")}
+    if unknown := sorted(set(obs_ids) - known):
+        raise DataError(
+            f"{path}: {SIMULATION_RUN}: expected the settings of all runs, got none of obs_id "
+            f"{unknown[0]}; merge with ctapipe-merge, which keeps them"
+        )
 
 
 def _digest(path: Path) -> str:
@@ -131,16 +215,19 @@ def _digest(path: Path) -> str:
 
 
 def read_shower_keys(path: Path) -> np.ndarray:
-    """What identifies the simulated events of the file, shape (n,), structured.
+    """One number for each simulated event of the file, made from what identifies it, shape (n,).
 
-    Fields ``obs_id``, ``event_id``, ``true_energy`` [TeV]: numbers alone repeat between
+    That is ``obs_id``, ``event_id`` and ``true_energy``: numbers alone repeat between
     productions, the energy of a shower does not.
     """
     with open_hdf5(path) as file:
+        if SHOWERS not in file:
+            raise DataError(f"{path}: has no {SHOWERS}: {REQUIRED_NODES[SHOWERS]}")
         showers = file.get_node(SHOWERS)
-        names = ["obs_id", "event_id", "true_energy"]
-        columns = [showers.col(name) for name in names]
-    return np.rec.fromarrays(columns, names=names)
+        columns = pd.DataFrame(
+            {name: showers.col(name) for name in ("obs_id", "event_id", "true_energy")}
+        )
+    return pd.util.hash_pandas_object(columns, index=False).to_numpy()
 
 
 def telescopes_with_tables(file: tables.File) -> dict[int, int]:
@@ -170,74 +257,26 @@ def _check_attributes(path: Path, file: tables.File) -> None:
         )
 
 
-def _check_nodes(path: Path, file: tables.File) -> None:
+def _check_nodes(path: Path, file: tables.File, aligned: bool) -> None:
     for node, meaning in REQUIRED_NODES.items():
         if node not in file:
             raise DataError(f"{path}: has no {node}: {meaning}")
+    columns = file.get_node(SHOWERS).colnames
+    if missing := [name for name in REQUIRED_COLUMNS if name not in columns]:
+        raise DataError(
+            f"{path}: {SHOWERS}: expected a column '{missing[0]}', got only {', '.join(columns)}; "
+            "make the file with ctapipe-process"
+        )
     counts = telescopes_with_tables(file)
     if not counts:
         raise DataError(f"{path}: has no images and parameters of a same telescope")
     for number, n_images in counts.items():
         table = f"tel_{number:03d}"
         n_parameters = len(file.get_node(f"{PARAMETERS}/{table}"))
-        if n_images != n_parameters:
+        if aligned and n_images != n_parameters:
             raise DataError(
                 f"{path}: {table}: expected as many images as parameters, got {n_images} and "
                 f"{n_parameters}; write data.force_dl1_lookup: true, or merge again"
             )
-        if f"/configuration/telescope/pointing/{table}" not in file:
+        if f"{POINTING}/{table}" not in file:
             raise DataError(f"{path}: has no pointing of telescope {number}")
-
-
-def check_pixels(path: Path, telescopes: list[int]) -> None:
-    """Pass silently if all images of the telescopes are finite and not empty.
-
-    Images without parameters (nothing was left by the cleaning) are not looked at.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    telescopes : list of int
-        Telescopes whose tables are read, in pieces.
-
-    Raises
-    ------
-    DataError
-        An image or its peak times are NaN or infinite, or all pixels of an image are 0.
-    """
-    with open_hdf5(path) as file:
-        try:
-            for number in telescopes:
-                if f"{IMAGES}/tel_{number:03d}" in file:
-                    _check_telescope_pixels(path, file, number)
-        except (tables.HDF5ExtError, OSError) as error:
-            raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
-
-
-def _check_telescope_pixels(path: Path, file: tables.File, number: int) -> None:
-    images = file.get_node(f"{IMAGES}/tel_{number:03d}")
-    looked_at = _rows_with_parameters(file, number)
-    for start in range(0, len(images), ROWS_A_PIECE):
-        piece = images.read(start, start + ROWS_A_PIECE)
-        used = looked_at[start : start + ROWS_A_PIECE]
-        for name in ("image", "peak_time"):
-            _refuse(path, number, start, used & ~np.isfinite(piece[name]).all(axis=1), "NaN", name)
-        _refuse(path, number, start, used & ~piece["image"].any(axis=1), "all-zero", "image")
-
-
-def _rows_with_parameters(file: tables.File, number: int) -> np.ndarray:
-    """Mask of the images that a cut may keep; all of them if their intensity is not known."""
-    parameters = file.get_node(f"{PARAMETERS}/tel_{number:03d}")
-    if "hillas_intensity" not in parameters.colnames:
-        return np.ones(len(parameters), dtype=bool)
-    return parameters.col("hillas_intensity") > 0
-
-
-def _refuse(path: Path, number: int, start: int, bad: np.ndarray, what: str, column: str) -> None:
-    if bad.any():
-        raise DataError(
-            f"{path}: telescope {number}, row {start + int(np.flatnonzero(bad)[0])}: expected "
-            f"finite pixel values that are not all 0, got a {what} {column} "
-            f"({np.count_nonzero(bad)} such rows in this piece); make the file again"
-        )

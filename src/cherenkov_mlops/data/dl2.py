@@ -46,8 +46,8 @@ def read_events(path: Path, task: str, mode: str, *, signal: bool) -> tuple[pd.D
     predictions = _read_predictions(path, task, mode)
     valid = predictions[predictions.pop("is_valid")]
     events = valid.merge(_read_truth(path), on=EVENT_KEYS, how="left", validate="many_to_one")
-    if events["true_energy"].isna().any():
-        raise DataError(f"{path}: {events['true_energy'].isna().sum()} events have no truth")
+    if events["true_alt"].isna().any():
+        raise DataError(f"{path}: {events['true_alt'].isna().sum()} events have no truth")
     events["signal"] = signal
     return events, len(predictions) - len(valid)
 

@@ -120,7 +120,7 @@ def read_example_images(
         if path not in arrays:
             arrays[path] = read_subarray(path, focal_length)
         telescope = arrays[path].tel[tel_id]
-        cameras.setdefault(telescope.camera.name, _describe_camera(telescope))
+        cameras.setdefault(telescope.camera.name, describe_pixels(telescope))
         images.append((position, _describe_event(row, tel_id, image, telescope)))
     images.sort(key=lambda item: item[0])
     return {"cameras": cameras, "events": [event for _, event in images]}
@@ -173,12 +173,13 @@ def _read_image(path: Path, tel_id: int, obs_id: int, event_id: int) -> np.ndarr
     return np.asarray(table["image"][0], dtype=float)
 
 
-def _describe_camera(telescope: TelescopeDescription) -> dict[str, Any]:
+def describe_pixels(telescope: TelescopeDescription) -> dict[str, Any]:
+    """Positions ``x``, ``y`` [m], ``area`` [m2], ``shape`` and ``rotation_deg`` of the pixels."""
     geometry = telescope.camera.geometry
     return {
-        "x": _rounded(geometry.pix_x.to_value(u.m), 4),
-        "y": _rounded(geometry.pix_y.to_value(u.m), 4),
-        "area": _rounded(np.median(geometry.pix_area.to_value(u.m**2)), 4),
+        "x": rounded(geometry.pix_x.to_value(u.m), 4),
+        "y": rounded(geometry.pix_y.to_value(u.m), 4),
+        "area": rounded(np.median(geometry.pix_area.to_value(u.m**2)), 4),
         "shape": "hexagon" if geometry.pix_type == PixelShape.HEXAGON else "square",
         "rotation_deg": float(geometry.pix_rotation.to_value(u.deg)),
     }
@@ -196,7 +197,7 @@ def _describe_event(
         "camera": telescope.camera.name,
         "error": float(row["error"]),
         "values": {name: float(row[name]) for name in _SHOWN if name in row.index},
-        "image": _rounded(image, 3),
+        "image": rounded(image, 3),
     }
     if "reco_alt" in row.index:
         frame = CameraFrame(
@@ -209,10 +210,10 @@ def _describe_event(
 
 def _in_camera(direction: SkyCoord, frame: CameraFrame) -> list[float]:
     point = direction.transform_to(frame)
-    return _rounded([point.x.to_value(u.m), point.y.to_value(u.m)], 4)
+    return rounded([point.x.to_value(u.m), point.y.to_value(u.m)], 4)
 
 
-def _rounded(values: Any, digits: int) -> Any:
+def rounded(values: Any, digits: int) -> Any:
     """Values with this many significant digits, as plain numbers."""
     shorten = np.vectorize(lambda value: float(f"{value:.{digits}g}"), otypes=[float])
     return shorten(np.asarray(values, dtype=float)).tolist()

@@ -1,26 +1,20 @@
 """The input files of a run, found and checked."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.dl1_file import (
-    DL1File,
-    check_pixels,
-    inspect_dl1,
-    read_shower_keys,
-)
+from cherenkov_mlops.data.dl1_file import DL1File, inspect_dl1, read_shower_keys
 from cherenkov_mlops.data.files import files_of
-from cherenkov_mlops.data.telescopes import describe_camera, usable_telescopes
+from cherenkov_mlops.data.image_checks import check_images
+from cherenkov_mlops.data.progress import with_progress
+from cherenkov_mlops.data.telescopes import describe_camera, idle_telescopes, usable_telescopes
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.run_dir import RunDir
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,11 +29,14 @@ class Inputs:
         Telescopes to use.
     camera : str
         Telescope type and number of pixels.
+    idle : list of int
+        Telescopes of that type that are allowed but have tables in no file.
     """
 
     files: dict[str, list[DL1File]]
     telescopes: list[int]
     camera: str
+    idle: list[int] = field(default_factory=list)
 
     def paths(self, label: str) -> list[Path]:
         """Files of the label; empty if the task does not use it."""
@@ -62,22 +59,22 @@ class Inputs:
     def as_dict(self) -> dict:
         """Plain types, for JSON."""
         files = {label: [file.as_dict() for file in files] for label, files in self.files.items()}
-        return {"files": files, "telescopes": self.telescopes, "camera": self.camera}
+        return {
+            "files": files,
+            "telescopes": self.telescopes,
+            "camera": self.camera,
+            "idle_telescopes": self.idle,
+        }
 
     @classmethod
     def from_dict(cls, content: dict) -> "Inputs":
         """The inverse of ``as_dict``."""
         files = {
-            label: [_file_from_dict(file) for file in files]
+            label: [DL1File.from_dict(file) for file in files]
             for label, files in content["files"].items()
         }
-        return cls(files, content["telescopes"], content["camera"])
-
-
-def _file_from_dict(content: dict) -> DL1File:
-    images = {int(number): count for number, count in content["images"].items()}
-    energy_range = tuple(content["energy_range_tev"])
-    return DL1File(**content | {"images": images, "energy_range_tev": energy_range})
+        idle = content.get("idle_telescopes", [])
+        return cls(files, content["telescopes"], content["camera"], idle)
 
 
 def inspect_inputs(config: RunConfig, part: str, trained_on: Inputs | None = None) -> Inputs:
@@ -98,10 +95,7 @@ def inspect_inputs(config: RunConfig, part: str, trained_on: Inputs | None = Non
     DataError
         A file cannot be used, is given twice, or the arrays differ.
     """
-    files = {
-        label: [inspect_dl1(path) for path in paths]
-        for label, paths in files_of(config, part).items()
-    }
+    files = _inspect_files(config, part)
     everything = [file for group in files.values() for file in group]
     _refuse_twins(everything)
     usable = usable_telescopes(config, everything)
@@ -113,9 +107,36 @@ def inspect_inputs(config: RunConfig, part: str, trained_on: Inputs | None = Non
         )
     stacked = trained_on is not None and config.data.mode == "stereo"
     chosen = trained_on.telescopes if stacked else usable
-    for file in everything:
-        check_pixels(Path(file.path), chosen)
-    return Inputs(files, chosen, camera)
+    idle = idle_telescopes(config, everything, usable)
+    return Inputs(_check_all_images(config, files, chosen), chosen, camera, idle)
+
+
+def _inspect_files(config: RunConfig, part: str) -> dict[str, list[DL1File]]:
+    given = files_of(config, part)
+    paths = [path for group in given.values() for path in group]
+    aligned = not config.data.force_dl1_lookup
+    found = {
+        path: inspect_dl1(path, aligned=aligned) for path in with_progress(paths, "checking files")
+    }
+    return {label: [found[path] for path in group] for label, group in given.items()}
+
+
+def _check_all_images(
+    config: RunConfig, files: dict[str, list[DL1File]], telescopes: list[int]
+) -> dict[str, list[DL1File]]:
+    paths = [Path(file.path) for group in files.values() for file in group]
+    counts = {
+        str(path): check_images(path, telescopes, config)
+        for path in with_progress(paths, "checking images")
+    }
+    return {
+        label: [
+            replace(file, n_passing=seen.n_passing, n_empty=seen.n_empty)
+            for file in group
+            for seen in [counts[file.path]]
+        ]
+        for label, group in files.items()
+    }
 
 
 def _refuse_twins(files: Sequence[DL1File]) -> None:
@@ -133,29 +154,3 @@ def _refuse_twins(files: Sequence[DL1File]) -> None:
             f"{second.path}: {len(again)} events of the files are given twice, first in "
             f"{first.path}; give each event once, as signal or as background"
         )
-
-
-def warn_of_overlap(training: Inputs, testing: Inputs) -> list[str]:
-    """Test files with events that were also trained on; each is said in the log.
-
-    Training files that are gone since are compared by their digests only.
-    """
-    digests = {file.sha256 for file in training.all_files()}
-    trained_on = [
-        read_shower_keys(Path(file.path))
-        for file in training.all_files()
-        if Path(file.path).is_file()
-    ]
-    overlap = []
-    for file in testing.all_files():
-        keys = read_shower_keys(Path(file.path))
-        n_shared = sum(int(np.isin(keys, part).sum()) for part in trained_on)
-        if n_shared or file.sha256 in digests:
-            overlap.append(file.path)
-            log.warning(
-                "%s: the model was trained on %d of its %d events; its metrics are too good",
-                file.path,
-                n_shared or len(keys),
-                len(keys),
-            )
-    return overlap

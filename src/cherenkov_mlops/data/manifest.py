@@ -1,17 +1,21 @@
 """``prepare/manifest.json``: what a run trains on."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cherenkov_mlops.data.findings import DataClass, Finding
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.errors import DataError
-from cherenkov_mlops.run_dir import RunDir, write_json_atomically
+from cherenkov_mlops.results import plain_values
+from cherenkov_mlops.run_dir import RunDir, atomic_path, write_json_atomically
 
-SCHEMA_VERSION = 1
+#: Version 1 knew neither classes nor findings, and less about each file.
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,10 @@ class Manifest:
         Digest of the reader's examples, to which the rows refer.
     training_rows, validation_rows : array of int
         Rows of the reader in each set.
+    classes : list of DataClass
+        What was simulated, class by class; only written.
+    findings : list of Finding
+        What is odd about the files.
     """
 
     inputs: Inputs
@@ -63,17 +71,20 @@ class Manifest:
     examples_sha256: str
     training_rows: np.ndarray
     validation_rows: np.ndarray
+    classes: list[DataClass] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
 
 def write_manifest(manifest: Manifest, run_dir: RunDir) -> Path:
     """The manifest's path; the rows of the split go to a file beside it."""
-    run_dir.split.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        run_dir.split, training=manifest.training_rows, validation=manifest.validation_rows
-    )
+    rows = {"training": manifest.training_rows, "validation": manifest.validation_rows}
+    with atomic_path(run_dir.split) as temporary:
+        np.savez_compressed(temporary, **rows)
     content = {
         "schema_version": SCHEMA_VERSION,
         **manifest.inputs.as_dict(),
+        "classes": plain_values([each.as_dict() for each in manifest.classes]),
+        "findings": [finding.as_dict() for finding in manifest.findings],
         "counts": asdict(manifest.counts),
         "input_shape": list(manifest.input_shape),
         "examples_sha256": manifest.examples_sha256,
@@ -82,9 +93,10 @@ def write_manifest(manifest: Manifest, run_dir: RunDir) -> Path:
 
 
 def read_manifest(run_dir: RunDir) -> Manifest:
-    """The manifest of the run; ``DataError`` if it is missing or damaged."""
+    """The manifest of the run; ``DataError`` if it is missing, damaged or of a later version."""
     try:
         content = json.loads(run_dir.manifest.read_text(encoding="utf-8"))
+        _check_version(content["schema_version"], run_dir)
         rows = np.load(run_dir.split)
         return Manifest(
             inputs=Inputs.from_dict(content),
@@ -93,11 +105,21 @@ def read_manifest(run_dir: RunDir) -> Manifest:
             examples_sha256=content["examples_sha256"],
             training_rows=rows["training"],
             validation_rows=rows["validation"],
+            findings=[Finding(**finding) for finding in content.get("findings", [])],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{run_dir.manifest}: cannot be read ({error}); make it again: prepare --force"
         ) from error
+
+
+def _check_version(version: int, run_dir: RunDir) -> None:
+    if version not in READABLE_VERSIONS:
+        raise DataError(
+            f"{run_dir.manifest}: expected schema_version {READABLE_VERSIONS[0]} to "
+            f"{READABLE_VERSIONS[-1]}, got {version}; it was written by another version of "
+            "cherenkov-mlops: use that one, or make it again: prepare --force"
+        )
 
 
 def check_unchanged(inputs: Inputs) -> None:

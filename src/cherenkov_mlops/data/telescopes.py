@@ -57,6 +57,16 @@ def usable_telescopes(config: RunConfig, files: Sequence[DL1File]) -> list[int]:
     return chosen
 
 
+def idle_telescopes(
+    config: RunConfig, files: Sequence[DL1File], usable: Sequence[int]
+) -> list[int]:
+    """Allowed telescopes of the type in use that have tables in no file."""
+    array = read_subarray(files[0].path, config.data.focal_length_choice)
+    of_type = set(array.get_tel_ids_for_type(array.tel[usable[0]]))
+    with_tables = {number for file in files for number in file.images}
+    return sorted(int(number) for number in (_allowed(config, array) & of_type) - with_tables)
+
+
 def describe_camera(config: RunConfig, file: DL1File, telescope: int) -> str:
     """Type of a telescope with its number of pixels, such as ``SST_SST1M_DigiCam, 1296 pixels``."""
     subarray = read_subarray(file.path, config.data.focal_length_choice)

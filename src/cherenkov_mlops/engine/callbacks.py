@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from cherenkov_mlops.engine.loader import SampledLoader
 from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.run_dir import atomic_path
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +35,23 @@ class EpochFacts(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the clock; draw by the number of the epoch, however often Keras asks for more."""
         self.loader.set_epoch(epoch)
+        if drawn := self.loader.count_drawn():
+            counts = ", ".join(f"{name}: {n}" for name, n in drawn.items())
+            log.info("epoch %d draws %s", epoch + 1, counts)
+        self._n_events = self.loader.n_drawn
         self._started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add ``learning_rate``, ``seconds``, ``events_per_s`` and ``share_never_seen``."""
         seconds = time.perf_counter() - self._started
-        batch = self.loader.rows_per_batch
-        events = min(len(self.loader) * batch, len(self.loader.rows))
         logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
         logs["seconds"] = seconds
-        logs["events_per_s"] = events / seconds
+        logs["events_per_s"] = self._n_events / seconds
         logs["share_never_seen"] = self.loader.share_never_seen
 
 
 class History(keras.callbacks.Callback):
-    """Writes ``history.csv``: one row an epoch, flushed at once.
+    """Writes ``history.csv``: one row an epoch, whole at any moment.
 
     Parameters
     ----------
@@ -64,7 +67,14 @@ class History(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Append the values of this epoch."""
         self.rows.append({"epoch": epoch + 1, **{key: float(logs[key]) for key in logs}})
-        with self.path.open("w", newline="", encoding="utf-8") as stream:
+        self.write()
+
+    def write(self) -> None:
+        """Write all rows."""
+        with (
+            atomic_path(self.path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as stream,
+        ):
             writer = csv.DictWriter(stream, fieldnames=list(self.rows[0]), extrasaction="ignore")
             writer.writeheader()
             writer.writerows(self.rows)
@@ -79,7 +89,8 @@ class RefuseNaN(keras.callbacks.Callback):
         if loss is not None and not np.isfinite(loss):
             raise DataError(
                 f"training: the loss became {loss} in batch {batch + 1}; expected a finite value; "
-                "lower train.optimizer.base_learning_rate, or look for extreme pixel values"
+                "lower train.optimizer.base_learning_rate and start anew with --force, or look for "
+                "extreme pixel values"
             )
 
 
@@ -154,13 +165,6 @@ def readable_time(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes_left:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def checkpoint(path: Path, best_only: bool) -> keras.callbacks.ModelCheckpoint:
-    """Callback that keeps the model with the lowest validation loss (or the latest one)."""
-    return keras.callbacks.ModelCheckpoint(
-        filepath=path, monitor="val_loss", mode="min", save_best_only=best_only
-    )
 
 
 def reduce_learning_rate(

@@ -63,3 +63,29 @@ def _mean_of_nonzero(values: np.ndarray) -> np.ndarray:
     # Row by row, because the mean of a selection rounds as CTLearn's does only this way.
     rows = (row[row != 0] for row in values)
     return np.array([row.mean() if row.size else 0.0 for row in rows], dtype=np.float32)
+
+
+def crop_waveforms(waveforms: np.ndarray, length: int, position: str) -> np.ndarray:
+    """A sequence of ``length`` samples of each waveform, shape (n, n_pixels, length).
+
+    Parameters
+    ----------
+    waveforms : np.ndarray
+        Shape (n, n_pixels, n_samples).
+    length : int
+        Samples to keep.
+    position : {"center", "maximum"}
+        Around the middle of the window, or around the sample with the largest sum over the
+        pixels. Near an edge the sequence is moved into the window (CTLearn: cut short).
+    """
+    n_samples = waveforms.shape[-1]
+    if length >= n_samples:
+        return waveforms
+    if position == "center":
+        middle = np.full(len(waveforms), n_samples // 2 - 1)
+    else:
+        middle = waveforms.sum(axis=1).argmax(axis=1)
+    # int() as in CTLearn, for odd lengths.
+    first = np.clip((1 + middle - length / 2).astype(int), 0, n_samples - length)
+    samples = first[:, None, None] + np.arange(length)
+    return np.take_along_axis(waveforms, samples, axis=2)

@@ -5,11 +5,14 @@ from pathlib import Path as FilePath
 
 import keras
 import numpy as np
+import tables
 import tensorflow as tf
 from astropy import units as u
-from astropy.table import Table
+from astropy.table import Column, Table
 from astropy.time import Time
+from ctapipe.core.traits import CaselessStrEnum
 from ctapipe.io import HDF5Merger
+from ctapipe.reco.stereo_combination import StereoMeanCombiner
 from ctlearn.tools.predict_model import (
     MonoPredictCTLearnModel,
     PredictCTLearnModel,
@@ -17,7 +20,8 @@ from ctlearn.tools.predict_model import (
 )
 
 from cherenkov_mlops.engine.loader import SampledLoader
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.opening import INSTRUMENT
+from cherenkov_mlops.engine.reader import READERS
 from cherenkov_mlops.engine.running import GuestTool
 from cherenkov_mlops.engine.strategy import device_strategy
 from cherenkov_mlops.errors import DataError
@@ -30,6 +34,31 @@ MODEL_TRAITS = {
 }
 
 
+class MaskingMeanCombiner(StereoMeanCombiner):
+    """ctapipe's mean over telescopes, which says by a mask which of them took part.
+
+    ctapipe gives lists of telescopes, which CTLearn's tools turn into a mask; they fail where the
+    lists of all events are equally long.
+    """
+
+    def predict_table(self, mono_predictions: Table) -> Table:
+        """Combined predictions; the column ``<prefix>_telescopes`` has shape (n, n_telescopes)."""
+        combined = super().predict_table(mono_predictions)
+        name = f"{self.prefix}_telescopes"
+        if combined[name].dtype != np.bool_:
+            combined[name] = self._as_mask(combined[name])
+        return combined
+
+    def _as_mask(self, telescopes: Column) -> np.ndarray:
+        subarray = self.parent.dl1dh_reader.subarray
+        mask = np.zeros((len(telescopes), subarray.n_tels), dtype=bool)
+        rows = np.repeat(np.arange(len(telescopes)), [len(tel_ids) for tel_ids in telescopes])
+        tel_ids = np.concatenate([np.asarray(part, dtype=int) for part in telescopes])
+        if len(tel_ids):
+            mask[rows, subarray.tel_ids_to_indices(tel_ids)] = True
+        return mask
+
+
 class CuredPrediction(GuestTool, PredictCTLearnModel):
     """What the mono and the stereo tool share: set-up, and prediction in one pass.
 
@@ -40,10 +69,12 @@ class CuredPrediction(GuestTool, PredictCTLearnModel):
     Attributes
     ----------
     seconds_reading, seconds_network : float
-        Time spent in reading (with mapping) and in the networks.
+        Time spent in reading (with mapping, beside the networks) and in the networks.
     n_predicted : int
         Events that were predicted.
     """
+
+    reader = CaselessStrEnum(list(READERS), "images", help="What the network sees").tag(config=True)
 
     def setup(self) -> None:
         """Copy what DL2 keeps of the input, then open the input."""
@@ -52,7 +83,9 @@ class CuredPrediction(GuestTool, PredictCTLearnModel):
         self._predictions: dict[FilePath, Table] = {}
         self.strategy = device_strategy()
         # Opened first: a file without usable events must not leave an output behind.
-        self.dl1dh_reader = CuredImageReader(input_url_signal=[self.input_url], parent=self)
+        reader_class = READERS[self.reader]
+        self.dl1dh_reader = reader_class(input_url_signal=[self.input_url], parent=self)
+        self.dl1dh_reader.read_in_order()
         self.n_predicted = self.dl1dh_reader._get_n_events()
         self.indices = list(range(self.n_predicted))
         with HDF5Merger(
@@ -60,6 +93,17 @@ class CuredPrediction(GuestTool, PredictCTLearnModel):
         ) as merger:
             merger(self.input_url)
         self._ensure_subarray_consistency()
+
+    def _ensure_subarray_consistency(self) -> None:
+        """Trim output and triggers to the telescopes in use, where the file has others, too.
+
+        Upstream does so for every file: it compares the array of the file with one whose cameras
+        the image mapper has turned.
+        """
+        with tables.open_file(self.input_url) as file:
+            in_file = file.get_node(f"{INSTRUMENT}/subarray/layout").col("tel_id")
+        if set(in_file.tolist()) != set(self.dl1dh_reader.tel_ids):
+            super()._ensure_subarray_consistency()
 
     def _predict_with_model(self, model_path: FilePath) -> tuple[Table, np.ndarray | None]:
         """Predictions of one of the models, rows in the order of the reader."""
@@ -81,19 +125,13 @@ class CuredPrediction(GuestTool, PredictCTLearnModel):
         batches: dict[str, list[np.ndarray]] = {task: [] for task in paths}
         loader = self._make_loader()
         for index in range(len(loader)):
-            images = self._timed_read(loader, index)
+            images = tf.convert_to_tensor(loader[index][0], dtype=tf.float32)
             started = time.perf_counter()
             for task, network in networks.items():
                 batches[task].append(_values(network(images), task))
             self.seconds_network += time.perf_counter() - started
+        self.seconds_reading = loader.seconds_reading
         return {path: self._as_table(task, batches[task]) for task, path in paths.items()}
-
-    def _timed_read(self, loader: SampledLoader, index: int) -> tf.Tensor:
-        started = time.perf_counter()
-        features, _ = loader[index]
-        images = tf.convert_to_tensor(features, dtype=tf.float32)
-        self.seconds_reading += time.perf_counter() - started
-        return images
 
     def _make_loader(self) -> SampledLoader:
         return SampledLoader(

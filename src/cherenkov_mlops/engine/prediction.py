@@ -10,12 +10,13 @@ from traitlets.config import Config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.dl1_file import DL1File
 from cherenkov_mlops.data.inputs import Inputs
+from cherenkov_mlops.engine.examples import NoEventsError
 from cherenkov_mlops.engine.predict_tool import (
     MODEL_TRAITS,
+    MaskingMeanCombiner,
     MonoPredictTool,
     StereoPredictTool,
 )
-from cherenkov_mlops.engine.reader import NoEventsError
 from cherenkov_mlops.engine.running import run_tool
 from cherenkov_mlops.engine.tool_config import base_traits, tool_traits
 from cherenkov_mlops.run_dir import RunDir
@@ -93,6 +94,8 @@ def _prediction_traits(config: RunConfig, job: Job) -> Config:
     options = {
         "input_url": str(job.source),
         "output_path": str(job.partial),
+        "reader": config.data.reader,
+        "stereo_combiner_cls": MaskingMeanCombiner.__name__,
         "batch_size": config.test.batch_size,
         "stack_telescope_images": config.data.stack_telescope_images,
         "sort_by_intensity": config.data.sort_by_intensity,

@@ -12,7 +12,7 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.data.manifest import Counts, Manifest
 from cherenkov_mlops.engine.loader import SampledLoader
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.reader import READERS, BatchReader
 from cherenkov_mlops.engine.split import digest_examples, examples_of, split_events
 from cherenkov_mlops.engine.tool_config import base_traits
 from cherenkov_mlops.errors import UserError
@@ -21,7 +21,7 @@ CLASS_NUMBER = {"signal": 1, "background": 0}
 
 
 @contextmanager
-def open_reader(config: RunConfig, inputs: Inputs) -> Iterator[CuredImageReader]:
+def open_reader(config: RunConfig, inputs: Inputs) -> Iterator[BatchReader]:
     """Open reader over the files of ``inputs``; closed at the end.
 
     Raises
@@ -32,7 +32,7 @@ def open_reader(config: RunConfig, inputs: Inputs) -> Iterator[CuredImageReader]
         No event passes the cuts.
     """
     try:
-        reader = CuredImageReader(
+        reader = READERS[config.data.reader](
             input_url_signal=inputs.paths("signal"),
             input_url_background=inputs.paths("background"),
             config=base_traits(config, inputs.telescopes),
@@ -72,7 +72,7 @@ def prepare_data(config: RunConfig, inputs: Inputs, edges_tev: tuple[float, ...]
     return Manifest(inputs, counts, shape, digest, training, validation)
 
 
-def _input_shape(config: RunConfig, reader: CuredImageReader) -> tuple[int, ...]:
+def _input_shape(config: RunConfig, reader: BatchReader) -> tuple[int, ...]:
     loader = SampledLoader(
         reader,
         np.arange(1),
@@ -83,7 +83,7 @@ def _input_shape(config: RunConfig, reader: CuredImageReader) -> tuple[int, ...]
 
 
 def _count(
-    reader: CuredImageReader,
+    reader: BatchReader,
     inputs: Inputs,
     training: np.ndarray,
     validation: np.ndarray,

@@ -7,7 +7,8 @@ import numpy as np
 from astropy.table import Table
 from sklearn.model_selection import GroupShuffleSplit
 
-from cherenkov_mlops.engine.reader import TELESCOPE_KEYS, CuredImageReader
+from cherenkov_mlops.engine.examples import ExampleTables
+from cherenkov_mlops.engine.stored_table import TELESCOPE_KEYS
 from cherenkov_mlops.errors import DataError
 
 
@@ -30,7 +31,7 @@ def shower_groups(events: Table, reuse: dict[int, int]) -> np.ndarray:
 
 
 def split_events(
-    reader: CuredImageReader, share: float, by: Literal["event", "file"], seed: int
+    reader: ExampleTables, share: float, by: Literal["event", "file"], seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the training and of the validation set, each sorted; no shower is in both.
 
@@ -38,7 +39,7 @@ def split_events(
 
     Parameters
     ----------
-    reader : CuredImageReader
+    reader : ExampleTables
         Open reader.
     share : float
         Share of the showers (or files) for validation.
@@ -79,13 +80,13 @@ def _choose_groups(groups: np.ndarray, share: float, by: str, seed: int) -> np.n
     return next(splitter.split(groups, groups=groups))[1]
 
 
-def examples_of(reader: CuredImageReader) -> Table:
+def examples_of(reader: ExampleTables) -> Table:
     """One row an example of the reader: a telescope image (mono) or an event (stereo)."""
     is_mono = reader.mode == "mono"
     return reader.example_identifiers if is_mono else reader.unique_example_identifiers
 
 
-def digest_examples(reader: CuredImageReader) -> str:
+def digest_examples(reader: ExampleTables) -> str:
     """Digest of which examples the reader has, in which order: what row numbers refer to."""
     events = examples_of(reader)
     names = [name for name in ("file_index", *TELESCOPE_KEYS) if name in events.colnames]

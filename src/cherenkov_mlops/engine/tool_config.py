@@ -15,7 +15,12 @@ from ctlearn.tools.predict_model import (
     StereoPredictCTLearnModel,
 )
 from ctlearn.tools.train_model import TrainCTLearnModel
-from dl1_data_handler.reader import DLImageReader, TableQualityQuery
+from dl1_data_handler.reader import (
+    DLDataReader,
+    DLImageReader,
+    DLWaveformReader,
+    TableQualityQuery,
+)
 from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
@@ -23,9 +28,9 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.registry import did_you_mean
 
 SHIPPED_MODELS = {"SingleCNN": SingleCNN, "ResNet": ResNet}
+READER_CLASSES = {"images": "DLImageReader", "waveforms": "DLWaveformReader"}
 READER_OPTIONS = (
     "mode",
-    "channels",
     "image_mapper_type",
     "min_telescopes",
     "focal_length_choice",
@@ -34,6 +39,10 @@ READER_OPTIONS = (
     "allowed_tel_types",
     "allowed_tels",
 )
+KIND_OPTIONS = {
+    "images": ("channels",),
+    "waveforms": ("sequence_length", "sequence_position"),
+}
 TRAINING_OPTIONS = (
     "n_epochs",
     "batch_size",
@@ -68,7 +77,9 @@ OWNED: dict[type, dict[str, str]] = {
         "dl1dh_reader_type": "",
         "prefixes": "",
     },
-    DLImageReader: {name: f"data.{name}" for name in READER_OPTIONS},
+    DLDataReader: {name: f"data.{name}" for name in READER_OPTIONS},
+    DLImageReader: {name: f"data.{name}" for name in KIND_OPTIONS["images"]},
+    DLWaveformReader: {name: f"data.{name}" for name in KIND_OPTIONS["waveforms"]},
     TableQualityQuery: {"quality_criteria": "data.quality_criteria"},
     Tool: {"log_file": "", "provenance_log": "", "config_files": "", "log_config": ""},
 }
@@ -141,7 +152,8 @@ def reader_traits(config: RunConfig, telescopes: list[int] | None = None) -> dic
     telescopes : list of int, optional
         Telescopes to use instead of ``data.allowed_tels``: those that have tables.
     """
-    options = {name: getattr(config.data, name) for name in READER_OPTIONS}
+    names = READER_OPTIONS + KIND_OPTIONS[config.data.reader]
+    options = {name: getattr(config.data, name) for name in names}
     if telescopes is not None:
         options["allowed_tels"], options["allowed_tel_types"] = telescopes, None
     return {name: value for name, value in options.items() if value is not None}
@@ -168,7 +180,7 @@ def base_traits(config: RunConfig, telescopes: list[int] | None = None) -> Confi
     criteria = [tuple(pair) for pair in config.data.quality_criteria]
     traits = Config(
         {
-            "DLImageReader": reader_traits(config, telescopes),
+            READER_CLASSES[config.data.reader]: reader_traits(config, telescopes),
             "TableQualityQuery": {"quality_criteria": criteria},
         }
     )
@@ -185,7 +197,7 @@ def tool_traits(tool: str, options: dict[str, Any], traits: Config, log_file: Pa
             tool: {
                 **options,
                 "log_file": str(log_file),
-                "provenance_log": str(log_file.with_suffix(".provenance.json")),
+                "provenance_log": str(log_file.with_suffix(".provenance.log")),
             }
         }
     )

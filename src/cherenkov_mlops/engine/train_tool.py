@@ -1,28 +1,41 @@
 """CTLearn's training tool: seeded, split without leaks, every batch used, nothing written aside."""
 
+import logging
 from pathlib import Path as FilePath
+from typing import Any
 
 import keras
-from ctapipe.core.traits import CaselessStrEnum, Float, List, Path
+from ctapipe.core.traits import Bool, CaselessStrEnum, Float, List, Path
 from ctlearn.tools.train_model import TrainCTLearnModel
 
 from cherenkov_mlops.data.manifest import Manifest
+from cherenkov_mlops.data.pixel_cache import PixelCache
+from cherenkov_mlops.engine.backup import Backup
 from cherenkov_mlops.engine.callbacks import (
     EpochFacts,
     EpochLines,
     History,
     ProgressBar,
     RefuseNaN,
-    checkpoint,
     reduce_learning_rate,
 )
+from cherenkov_mlops.engine.checkpoint import BestModel, KeepState
 from cherenkov_mlops.engine.loader import SampledLoader
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.precision import use_mixed_precision
+from cherenkov_mlops.engine.reader import READERS
 from cherenkov_mlops.engine.running import GuestTool
 from cherenkov_mlops.engine.split import digest_examples
-from cherenkov_mlops.engine.strategy import device_strategy
+from cherenkov_mlops.engine.stopping import StopInTime
+from cherenkov_mlops.engine.strategy import EvenBatches, device_strategy
+from cherenkov_mlops.engine.time_limit import StopRequests, TimeLimit
 from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.provenance import package_versions
 from cherenkov_mlops.run_dir import RunDir
+
+log = logging.getLogger(__name__)
+
+# Packages whose version may decide what the variables of a model are.
+DECISIVE = ("cherenkov-mlops", "ctlearn", "keras", "tensorflow", "tensorflow-cpu")
 
 
 class TrainTool(GuestTool, TrainCTLearnModel):
@@ -31,7 +44,8 @@ class TrainTool(GuestTool, TrainCTLearnModel):
     It differs from ``ctlearn-train-model`` in this: files and rows come from the run's manifest,
     the model from ``prepare``; weights, order and dropout are seeded; the last partial batch is
     kept; class weights travel as sample weights; the best model, ``history.csv`` and TensorBoard
-    logs (without histograms) go to the run folder.
+    logs (without histograms) go to the run folder; after a kill it goes on from the last complete
+    epoch as if nothing had happened.
 
     Parameters
     ----------
@@ -39,6 +53,14 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         Where model, history and logs go.
     manifest : Manifest
         Rows of the reader in each set, and the digest of what they refer to.
+    made_of : dict
+        Settings and input of the training, kept with its state.
+    backup : Backup, optional
+        State to go on from.
+    limit : TimeLimit, optional
+        When the training has to be over.
+    cache : PixelCache, optional
+        Where the pixels come from; None reads the HDF5 files.
     show_progress : bool
         Show a bar over the batches of each epoch.
     """
@@ -53,6 +75,12 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         config=True
     )
     percentage_per_epoch = Float(1.0, help="Share of the batches drawn each epoch").tag(config=True)
+    reader = CaselessStrEnum(list(READERS), "images", help="What the network sees").tag(config=True)
+    balance = CaselessStrEnum(
+        ["none", "classes", "energy"], "none", help="What each epoch draws equally often"
+    ).tag(config=True)
+    mixed_precision = Bool(False, help="Compute in float16 where that is safe").tag(config=True)
+    xla = Bool(False, help="Compile the training step by XLA").tag(config=True)
     # Upstream requires this folder of its file search, which is not used here.
     input_dir_signal = Path(default_value=None, allow_none=True).tag(config=True)
     reco_tasks = List(
@@ -64,11 +92,18 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         self,
         run_dir: RunDir,
         manifest: Manifest,
+        *,
+        made_of: dict[str, Any],
+        backup: Backup | None = None,
+        limit: TimeLimit | None = None,
+        cache: PixelCache | None = None,
         show_progress: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.run_dir, self.manifest = run_dir, manifest
+        self.made_of, self.backup, self.cache = made_of, backup, cache
+        self.limit, self.requests = limit or TimeLimit(), StopRequests()
         self.rows = {"training": manifest.training_rows, "validation": manifest.validation_rows}
         self.show_progress = show_progress
 
@@ -76,7 +111,8 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         """Open the files, make the loaders and the callbacks."""
         keras.utils.set_random_seed(self.random_seed)
         self.strategy = device_strategy()
-        self.dl1dh_reader = CuredImageReader(
+        self.n_devices = self.strategy.num_replicas_in_sync
+        self.dl1dh_reader = READERS[self.reader](
             input_url_signal=[FilePath(file) for file in self.signal_files],
             input_url_background=[FilePath(file) for file in self.background_files],
             parent=self,
@@ -86,20 +122,26 @@ class TrainTool(GuestTool, TrainCTLearnModel):
                 "the files give other events now than at prepare, so its split does not fit them; "
                 "prepare again: prepare --force"
             )
+        if self.cache is not None:
+            self.dl1dh_reader.use_cache(self.cache)
         self.training_loader = self._make_loader(
-            "training", seed=self.random_seed, fraction=self.percentage_per_epoch
+            "training",
+            seed=self.random_seed,
+            fraction=self.percentage_per_epoch,
+            balance=self.balance,
         )
         self.validation_loader = self._make_loader("validation")
         self.callbacks = self._make_callbacks()
 
     def _make_loader(self, part: str, **sampling) -> SampledLoader:
-        # As upstream, the loss of the validation set is not weighted by class.
-        weighted = part == "training" and "type" in self.reco_tasks
+        # As upstream, the loss of the validation set is not weighted by class. Balanced epochs
+        # hold as much of each class anyway.
+        weighted = part == "training" and "type" in self.reco_tasks and self.balance == "none"
         return SampledLoader(
             self.dl1dh_reader,
             self.rows[part],
             tasks=list(self.reco_tasks),
-            batch_size=self.batch_size * self.strategy.num_replicas_in_sync,
+            batch_size=self.batch_size * self.n_devices,
             class_weight=self.dl1dh_reader.class_weight if weighted else None,
             sort_by_intensity=self.sort_by_intensity,
             stack_telescope_images=self.stack_telescope_images,
@@ -111,7 +153,7 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         callbacks = [
             EpochFacts(self.training_loader),
             RefuseNaN(),
-            checkpoint(self.run_dir.trained_model, self.save_best_validation_only),
+            BestModel(self.run_dir.trained_model, self.save_best_validation_only),
             keras.callbacks.TensorBoard(self.run_dir.tensorboard, write_graph=False),
         ]
         if self.lr_reducing:
@@ -121,23 +163,74 @@ class TrainTool(GuestTool, TrainCTLearnModel):
             callbacks.append(keras.callbacks.EarlyStopping(**self.early_stopping))
         if self.show_progress:
             callbacks.append(ProgressBar(self.n_epochs))
-        return [*callbacks, self.history, EpochLines(self.n_epochs)]
+        callbacks += [self.history, EpochLines(self.n_epochs)]
+        # These two stand last, in this order: the state holds what all others did, and no stop
+        # comes between the end of an epoch and its state.
+        self.state = self._make_state(callbacks)
+        stop = StopInTime(self.limit, self.requests, self.history, self.n_epochs)
+        return [*callbacks, self.state, stop]
+
+    def _make_state(self, callbacks: list[keras.callbacks.Callback]) -> KeepState:
+        installed = package_versions()
+        return KeepState(
+            self.run_dir.backup,
+            callbacks,
+            self.training_loader,
+            self.history,
+            made_of=self.made_of,
+            versions={name: installed[name] for name in DECISIVE if name in installed},
+        )
 
     def start(self) -> None:
-        """Load the prepared model, compile it and fit it."""
+        """Load the prepared model, compile it and fit it, from where it was left."""
         with self.strategy.scope():
-            self.model = keras.saving.load_model(self.prepared_model)
-            losses, metrics = self._get_losses_and_mertics(self.reco_tasks)
-            self.model.compile(optimizer=self._make_optimizer(), loss=losses, metrics=metrics)
-        self.model.fit(
-            self.training_loader,
-            validation_data=self.validation_loader,
-            epochs=self.n_epochs,
-            callbacks=self.callbacks,
-            # The loader owns the order: Keras would shuffle batches with a generator of its own.
-            shuffle=False,
-            verbose=0,
+            self.model = self._make_model()
+        batches = self.training_loader
+        if self.n_devices > 1:
+            size = self.batch_size
+            log.info(
+                "train: %d devices, batch %d x %d = %d",
+                *(self.n_devices, size, self.n_devices, size * self.n_devices),
+            )
+            batches = EvenBatches(self.training_loader, self.n_devices)
+        with self.requests:
+            self.model.fit(
+                batches,
+                validation_data=self.validation_loader,
+                initial_epoch=self._find_first_epoch(),
+                epochs=self.n_epochs,
+                callbacks=self.callbacks,
+                # The loader owns the order: Keras would shuffle batches with its own generator.
+                shuffle=False,
+                verbose=0,
+            )
+        if self.requests.received:
+            self.callbacks[-1].stop()
+
+    def _make_model(self) -> keras.Model:
+        model = keras.saving.load_model(self.prepared_model)
+        if self.mixed_precision:
+            use_mixed_precision(model)
+        losses, metrics = self._get_losses_and_mertics(self.reco_tasks)
+        # As Keras by default: XLA knows no communication between the devices of one process.
+        if self.xla and self.n_devices > 1:
+            log.warning("train: xla is for one device; %d are used without it", self.n_devices)
+        model.compile(
+            optimizer=self._make_optimizer(),
+            loss=losses,
+            metrics=metrics,
+            jit_compile=self.xla and self.n_devices == 1,
         )
+        model.optimizer.build(model.trainable_variables)
+        if self.backup is not None:
+            self.state.restore(model, self.backup)
+        return model
+
+    def _find_first_epoch(self) -> int:
+        """Complete epochs; all of them, if the training ended itself."""
+        if self.backup is None:
+            return 0
+        return self.n_epochs if self.backup.is_over else self.backup.n_epochs_done
 
     def _make_optimizer(self) -> keras.optimizers.Optimizer:
         options = {"learning_rate": self.optimizer["base_learning_rate"]}

@@ -1,6 +1,6 @@
 """The training of a run: prepared model and manifest in, trained model and history out."""
 
-import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,29 +9,58 @@ import tensorflow as tf
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import Manifest
+from cherenkov_mlops.data.pixel_cache import PixelCache
+from cherenkov_mlops.engine.backup import Backup
 from cherenkov_mlops.engine.model_builder import import_model_file
 from cherenkov_mlops.engine.running import run_tool, save_tool_config
+from cherenkov_mlops.engine.stopping import describe_stop
+from cherenkov_mlops.engine.time_limit import TimeLimit
 from cherenkov_mlops.engine.tool_config import base_traits, tool_traits
 from cherenkov_mlops.engine.train_tool import TrainTool
 from cherenkov_mlops.run_dir import RunDir
 
-PASSED_ON = ("n_epochs", "batch_size", "save_best_validation_only")
+PASSED_ON = ("n_epochs", "batch_size", "save_best_validation_only", "mixed_precision", "xla")
 SECTIONS = ("optimizer", "lr_reducing", "early_stopping")
 
 
-def train_model(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dict[str, Any]:
+def train_model(
+    config: RunConfig,
+    manifest: Manifest,
+    run_dir: RunDir,
+    *,
+    made_of: dict[str, Any],
+    backup: Backup | None = None,
+    limit: TimeLimit | None = None,
+) -> dict[str, Any]:
     """Facts about the training; model, history and logs are in ``train/`` afterwards.
+
+    Parameters
+    ----------
+    config, manifest, run_dir : RunConfig, Manifest, RunDir
+        The run.
+    made_of : dict
+        Settings and input of the training, kept with its state.
+    backup : Backup, optional
+        State to go on from.
+    limit : TimeLimit, optional
+        When the training has to be over.
 
     Raises
     ------
     DataError
         The loss becomes NaN, or pixel values are.
+    TimeLimitReached
+        The time is up, or the batch system asked for an end.
     """
     load_custom_code(config, run_dir)
     run_dir.train_dir.mkdir(parents=True, exist_ok=True)
     tool = TrainTool(
         run_dir,
         manifest,
+        made_of=made_of,
+        backup=backup,
+        limit=limit,
+        cache=pixel_cache(config, run_dir),
         show_progress=rich.get_console().is_terminal,
         config=tool_traits(
             "TrainCTLearnModel",
@@ -40,17 +69,34 @@ def train_model(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dict[
             run_dir.logs / "train.ctlearn.log",
         ),
     )
-    started = time.perf_counter()
-    run_tool(tool)
-    seconds = time.perf_counter() - started
+    _run(tool)
     save_tool_config(tool, run_dir.tool_config("train"))
-    return _facts(config, manifest, tool, seconds)
+    return _facts(config, manifest, tool)
+
+
+def _run(tool: TrainTool) -> None:
+    try:
+        run_tool(tool)
+    except KeyboardInterrupt as error:
+        state = getattr(tool, "state", None)
+        n_done = state.n_epochs_done if state else 0
+        raise KeyboardInterrupt(describe_stop("interrupted", n_done, tool.n_epochs)) from error
+    finally:
+        with suppress(AttributeError):
+            tool.dl1dh_reader.close_files()
 
 
 def load_custom_code(config: RunConfig, run_dir: RunDir) -> None:
     """Import the model file that ``prepare`` kept, so that its layers can be loaded."""
     if config.model.type == "custom":
         import_model_file(run_dir.custom_model)
+
+
+def pixel_cache(config: RunConfig, run_dir: RunDir) -> PixelCache | None:
+    """Where the run keeps copies of its pixels; None if it reads HDF5."""
+    if not config.data.cache:
+        return None
+    return PixelCache(config.data.cache_dir or run_dir.cache, config.data.cache_dtype)
 
 
 def _tool_options(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dict[str, Any]:
@@ -60,10 +106,12 @@ def _tool_options(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dic
         options[name] = None if section is None else section.model_dump()
     return options | {
         "output_dir": str(run_dir.train_dir),
+        "reader": config.data.reader,
         "signal_files": [str(path) for path in manifest.inputs.paths("signal")],
         "background_files": [str(path) for path in manifest.inputs.paths("background")],
         "prepared_model": str(run_dir.untrained_model),
         "percentage_per_epoch": config.sampling.percentage_per_epoch,
+        "balance": config.sampling.balance,
         "reco_tasks": [config.task],
         "stack_telescope_images": config.data.stack_telescope_images,
         "sort_by_intensity": config.data.sort_by_intensity,
@@ -71,9 +119,7 @@ def _tool_options(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dic
     }
 
 
-def _facts(
-    config: RunConfig, manifest: Manifest, tool: TrainTool, seconds: float
-) -> dict[str, Any]:
+def _facts(config: RunConfig, manifest: Manifest, tool: TrainTool) -> dict[str, Any]:
     history = tool.history.rows
     losses = np.array([row["val_loss"] for row in history])
     best = int(np.argmin(losses)) if config.train.save_best_validation_only else len(losses) - 1
@@ -86,6 +132,6 @@ def _facts(
         "n_training_events": len(manifest.training_rows),
         "n_validation_events": len(manifest.validation_rows),
         "share_never_seen": tool.training_loader.share_never_seen,
-        "training_time_s": seconds,
+        "training_time_s": tool.state.seconds,
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
     }

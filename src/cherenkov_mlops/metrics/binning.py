@@ -30,16 +30,23 @@ def energy_edges_tev(
 
 @remembered
 def split_by_energy(events: Events, edges_tev: tuple[float, ...]) -> list[Events]:
-    """Events of each bin of ``true_energy``; those outside all bins are in none."""
-    indices, _ = calculate_bin_indices(events["true_energy"], np.asarray(edges_tev))
+    """Events of each bin of ``true_energy``; those outside all bins are in none.
+
+    Events without an energy, such as windows with night-sky light alone, are in each bin that
+    holds others: the signal of an energy is told from all of them.
+    """
+    energy = np.asarray(events["true_energy"])
+    without = np.flatnonzero(np.isnan(energy))
+    inside = np.where(np.isnan(energy), np.inf, energy) if len(without) else energy
+    indices, _ = calculate_bin_indices(inside, np.asarray(edges_tev))
     # One sort instead of a comparison for each bin; NumPy sorts small integers in linear time.
     indices = np.clip(indices, -1, len(edges_tev)).astype(np.int16)
     order = np.argsort(indices, kind="stable")
     limits = np.searchsorted(indices[order], np.arange(len(edges_tev)))
-    return [
-        take_rows(events, order[low:high])
-        for low, high in zip(limits[:-1], limits[1:], strict=True)
-    ]
+    bins = [order[low:high] for low, high in zip(limits[:-1], limits[1:], strict=True)]
+    if len(without):
+        bins = [np.sort(np.append(rows, without)) if len(rows) else rows for rows in bins]
+    return [take_rows(events, rows) for rows in bins]
 
 
 def bin_columns(edges_tev: Sequence[float]) -> dict[str, np.ndarray]:

@@ -41,12 +41,16 @@ def extract_events(table: Mapping[str, Sequence], kind: str) -> EventTable:
     Raises
     ------
     DataError
-        If a column is missing or holds a value that is not finite.
+        If a column is missing or holds a value that is not finite. Only the background of
+        ``type`` may have no ``true_energy`` (NaN): windows without a shower have none.
     """
     if isinstance(table, EventTable):
         return table
     names = [*REQUIRED_COLUMNS[kind], *(name for name in OPTIONAL_COLUMNS if name in table)]
     events = {name: _column(table, name) for name in dict.fromkeys(names)}
+    for name, values in events.items():
+        exempt = name == "true_energy" and kind == "type"
+        _check_finite(name, values, ~events["signal"] if exempt else None)
     order = _row_order(table, len(events["true_energy"]))
     events = {name: column[order] for name, column in events.items()}
     events["shower"] = _shower_numbers(table, order)
@@ -82,14 +86,19 @@ def unit_vectors(alt_deg: np.ndarray, az_deg: np.ndarray) -> np.ndarray:
 def _column(table: Mapping[str, Sequence], name: str) -> np.ndarray:
     if name not in table:
         raise DataError(f"event table: expected a column '{name}', got {', '.join(table)}")
-    values = np.asarray(table[name], dtype=bool if name == "signal" else float)
-    n_bad = int(np.count_nonzero(~np.isfinite(values)))
+    return np.asarray(table[name], dtype=bool if name == "signal" else float)
+
+
+def _check_finite(name: str, values: np.ndarray, may_be_nan: np.ndarray | None) -> None:
+    bad = ~np.isfinite(values)
+    if may_be_nan is not None:
+        bad &= ~(may_be_nan & np.isnan(values))
+    n_bad = int(np.count_nonzero(bad))
     if n_bad:
         raise DataError(
             f"event table: {n_bad} of {len(values)} values of '{name}' are not finite; "
             "the training may have diverged: look at its loss, or lower the learning rate"
         )
-    return values
 
 
 def _row_order(table: Mapping[str, Sequence], n_events: int) -> np.ndarray:

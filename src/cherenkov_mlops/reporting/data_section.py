@@ -1,6 +1,6 @@
 """The events of a run: how many, of which class and energy, and what the cuts left."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ from cherenkov_mlops.figures import FigureEntry
 from cherenkov_mlops.figures.base import ENERGY_AXIS
 from cherenkov_mlops.figures.style import PALETTE
 from cherenkov_mlops.reporting.figure_blocks import Block, make_block
-from cherenkov_mlops.reporting.tables import format_number
+from cherenkov_mlops.reporting.notices import LEVELS
+from cherenkov_mlops.reporting.tables import MISSING, format_number
 from cherenkov_mlops.reporting.views import RunView
 
 SETS = ("train", "validation", "test")
 LABELS = ("signal", "background")
+_MAX_SHOWN = 4
 
 
 def data_section(views: Sequence[RunView]) -> list[dict[str, Any]]:
@@ -34,6 +36,8 @@ def _data_of_run(view: RunView) -> dict[str, Any]:
         "classes": [view.run["classes"].get(name, name) for name in present],
         "sets": [_count_row(name, numbers, present) for name, numbers in sets.items() if numbers],
         "cuts": _cut_rows(cuts, present),
+        "simulation": [simulation_row(item) for item in data.get("simulation", [])],
+        "findings": sorted_findings(data.get("findings", [])),
         "n_invalid": format_number(data.get("n_invalid")),
         "digest": str(data.get("test_digest", "")),
     }
@@ -60,6 +64,49 @@ def _cut_rows(cuts: Sequence[tuple[str, dict[str, int]]], labels: list[str]) -> 
             cells.append({"count": format_number(left), "share": share})
         rows.append({"name": name, "cells": cells})
     return rows
+
+
+def sorted_findings(findings: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """What the checks of the files found, the worst first."""
+    return sorted(findings, key=lambda finding: LEVELS.index(finding["level"]))
+
+
+def simulation_row(item: dict[str, Any]) -> dict[str, str]:
+    """What was thrown for one class, as text; different settings stand side by side."""
+    productions = item["productions"] if item["has_showers"] else []
+    zeniths = dict.fromkeys(f"{zenith:g}" for zenith, _ in item["pointings"])
+    azimuths = dict.fromkeys(f"{azimuth:g}" for _, azimuth in item["pointings"])
+
+    def each(text: Callable[[dict[str, Any]], str]) -> str:
+        return _join(dict.fromkeys(text(production) for production in productions), "; ")
+
+    return {
+        "label": item["label"],
+        "name": item["name"],
+        "particles": _join(f"{name} ({n:,})" for name, n in item["particles"].items()),
+        "index": each(lambda thrown: f"{thrown['spectral_index']:g}"),
+        "energies": each(lambda t: f"{t['energy_min_tev']:g} to {t['energy_max_tev']:g}"),
+        "cone": each(lambda thrown: _cone(*thrown["viewcone_deg"])),
+        "radius": each(lambda thrown: f"{thrown['scatter_radius_m']:g}"),
+        "thrown": format_number(sum(thrown["n_thrown"] for thrown in productions) or None),
+        "zenith": _join(zeniths),
+        "azimuth": _join(azimuths),
+        "files": format_number(item["n_files"]),
+        "showers": format_number(item["n_showers"]),
+    }
+
+
+def _cone(inner: float, outer: float) -> str:
+    if not outer:
+        return "point"
+    return f"{inner:g} to {outer:g}" if inner else f"up to {outer:g}"
+
+
+def _join(texts: Iterable[str], separator: str = ", ") -> str:
+    known = list(texts)
+    shown = separator.join(known[:_MAX_SHOWN])
+    more = len(known) - _MAX_SHOWN
+    return (f"{shown}, … ({len(known)} in all)" if more > 0 else shown) or MISSING
 
 
 def spectra_block(views: Sequence[RunView]) -> Block | None:

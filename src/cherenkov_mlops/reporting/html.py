@@ -89,7 +89,7 @@ def render_page(
         "losses_of": partial(losses_of, views),
     }
     parts = _tables(views, ranking, baseline) | _related(views, baseline) | blocks
-    return _environment().get_template("page.html.j2").render(page | parts)
+    return page_environment().get_template("page.html.j2").render(page | parts)
 
 
 def _tables(
@@ -135,7 +135,8 @@ def embed_json(content: dict[str, Any]) -> Markup:
     return Markup(text)
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Where the templates of all pages are."""
     environment = Environment(
         loader=PackageLoader("cherenkov_mlops.reporting", "templates"),
         autoescape=True,

@@ -137,11 +137,12 @@ def draw_camera(camera: dict[str, Any], event: dict[str, Any]) -> Figure:
         page.set_layout_engine("constrained")
         ax = page.add_subplot()
         image = np.asarray(event["image"], float)
+        norm = PowerNorm(_COLOR_POWER, vmin=0, vmax=max(float(image.max()), 1.0), clip=True)
         pixels = PolyCollection(
             pixel_corners(camera),
             array=image,
             cmap=colormaps["viridis"].resampled(_N_COLORS),
-            norm=PowerNorm(_COLOR_POWER, vmin=0, vmax=max(float(image.max()), 1.0), clip=True),
+            norm=norm,
             antialiased=False,
             linewidth=0.2,
             edgecolor="face",
@@ -149,7 +150,10 @@ def draw_camera(camera: dict[str, Any], event: dict[str, Any]) -> Figure:
         )
         ax.add_collection(pixels)
         bar = page.colorbar(pixels, ax=ax, shrink=0.86, aspect=24, pad=0.02)
-        bar.locator = MaxNLocator(5)
+        # Ticks above the largest charge would be drawn at the end, with a wrong number.
+        bar.set_ticks(
+            [tick for tick in MaxNLocator(5).tick_values(0, norm.vmax) if tick <= norm.vmax]
+        )
         bar.ax.set_title("p.e.")
         bar.outline.set_visible(False)
         bar.solids.set_rasterized(True)

@@ -9,7 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import takewhile
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, create_model
 
@@ -51,6 +51,9 @@ class Loss:
         return f"{self.place} {self.text}"
 
 
+_Pair = Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", protected_namespaces=())
 
@@ -79,6 +82,32 @@ class _Predictions(_Table):
     trained_tev: tuple[FiniteFloat, FiniteFloat] = Field(default=(0.0, 0.0), strict=False)
 
 
+class _Production(_Table):
+    spectral_index: FiniteFloat
+    energy_min_tev: FiniteFloat
+    energy_max_tev: FiniteFloat
+    viewcone_deg: _Pair
+    scatter_radius_m: FiniteFloat
+    n_thrown: int
+
+
+class _SimulatedClass(_Table):
+    label: str
+    name: str
+    has_showers: bool
+    productions: list[_Production]
+    pointings: list[_Pair]
+    particles: dict[str, int]
+    n_files: int
+    n_showers: int
+
+
+class _Finding(_Table):
+    level: Literal["failure", "warning", "hint"]
+    check: str
+    text: str
+
+
 class _Data(_Table):
     train: _Counts
     validation: _Counts
@@ -91,6 +120,9 @@ class _Data(_Table):
     test_digest: str
     overlap: list[str]
     files: dict[str, Any]
+    # Results of older versions do not have them.
+    simulation: list[_SimulatedClass] = []
+    findings: list[_Finding] = []
 
 
 class _Evaluation(_Table):

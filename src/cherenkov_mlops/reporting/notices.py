@@ -33,6 +33,7 @@ def find_notices(run: Results) -> list[Notice]:
     return [
         *_failed_metrics(run),
         *_leakage(run),
+        *_data_findings(run),
         *_repeated_predictions(run),
         *_outside_training(run),
         *_invalid_rows(run),
@@ -57,6 +58,18 @@ def _leakage(run: Results) -> list[Notice]:
     files = "file was" if len(names) == 1 else "files were"
     text = f"{len(names)} test {files} trained on: {_join(names)}; all values are too good."
     return [Notice("failure", text)]
+
+
+def _data_findings(run: Results) -> list[Notice]:
+    """Failures as they are, and how many warnings stand in the section about the data."""
+    findings = run.data.get("findings", [])
+    notices = [Notice("failure", item["text"]) for item in findings if item["level"] == "failure"]
+    n_warnings = sum(item["level"] == "warning" for item in findings)
+    if n_warnings:
+        what = "a warning" if n_warnings == 1 else f"{n_warnings} warnings"
+        text = f"The check of the files ended with {what}: look at the section Data."
+        notices.append(Notice("warning", text))
+    return notices
 
 
 def _repeated_predictions(run: Results) -> list[Notice]:

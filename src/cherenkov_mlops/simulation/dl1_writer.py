@@ -116,6 +116,7 @@ def _open_writer(path: Path, source: ShowerSource) -> DataWriter:
         output_path=path,
         write_dl1_images=True,
         write_dl1_parameters=True,
+        write_r1_waveforms=source.options.waveforms,
         compression_level=COMPRESSION_LEVEL,
     )
     writer.contact_info.name = "cherenkov_mlops"

@@ -23,9 +23,11 @@ from cherenkov_mlops.simulation.showers import (
     cut_segments,
     depths_of_maximum,
     draw_primaries,
+    impact_distances,
     pointing_axes,
     start_cascades,
 )
+from cherenkov_mlops.simulation.waveforms import Readout
 
 BATCH_SIZE = 64
 #: Photo-electrons in the field of view below which an image cannot trigger.
@@ -179,6 +181,10 @@ class Observatory:
             LightModel(self._view(subarray, kind, axes), table, self.ground_m, options.zenith_deg)
             for kind in subarray.telescope_types
         ]
+        self.readouts = [
+            Readout(kind.camera.readout) if options.waveforms else None
+            for kind in subarray.telescope_types
+        ]
 
     def _view(self, subarray: SubarrayDescription, kind, axes: np.ndarray) -> View:
         """The telescopes of one ``kind``."""
@@ -196,7 +202,10 @@ class Observatory:
     ) -> list[Event]:
         """Triggered ones of ``primaries``, numbered from ``first_number`` on."""
         showers = develop(rng, self.options.particle, primaries.particles, self.ground_m)
-        seen = [self._expose(rng, model, primaries, showers) for model in self.models]
+        seen = [
+            self._expose(rng, model, readout, primaries, showers)
+            for model, readout in zip(self.models, self.readouts, strict=True)
+        ]
         triggered = np.flatnonzero(np.any([found.any(axis=1) for found, _ in seen], axis=0))
         truths = self._truths(primaries, showers, triggered)
         return [
@@ -205,7 +214,12 @@ class Observatory:
         ]
 
     def _expose(
-        self, rng: np.random.Generator, model: LightModel, primaries: Primaries, showers: Developed
+        self,
+        rng: np.random.Generator,
+        model: LightModel,
+        readout: Readout | None,
+        primaries: Primaries,
+        showers: Developed,
     ) -> tuple[np.ndarray, Exposed]:
         """Which pairs (shower, telescope) triggered, and all images taken."""
         n = len(primaries.particles)
@@ -220,7 +234,7 @@ class Observatory:
                 draw_muon_light(rng, model, showers.muons, row, front),
             ]
         )
-        images = expose(rng, model.view.camera, light, int(wanted.sum()))
+        images = expose(rng, model.view.camera, light, int(wanted.sum()), readout)
         found = np.zeros_like(wanted)
         found[wanted] = images.triggered
         return found, Exposed(model, row, images)
@@ -265,20 +279,19 @@ class Observatory:
         return Event(number, truth, tel_ids, images, impacts)
 
 
-def impact_distances(primaries: Primaries, row: int, positions: np.ndarray) -> list[float]:
-    """Distances [m] of ``positions`` (n, 3) from the axis of one primary."""
-    particles = primaries.particles
-    line = positions - particles.position[row]
-    return np.linalg.norm(np.cross(line, particles.direction[row]), axis=1).tolist()
-
-
 def throw_showers(options: SimulationOptions, subarray: SubarrayDescription) -> Iterator[Batch]:
-    """Batches of showers, up to ``n_showers`` of the options, else without end.
+    """Batches of showers, up to ``n_showers`` of the options, else without end."""
+    observatory = Observatory(options, subarray)
+    for rng, n, first_number in batch_sizes(options):
+        yield observatory.throw(rng, n, first_number)
+
+
+def batch_sizes(options: SimulationOptions) -> Iterator[tuple[np.random.Generator, int, int]]:
+    """Generator, size and first number of each batch.
 
     Every batch has a generator of its own, so that events do not depend on where one stops.
     """
-    observatory = Observatory(options, subarray)
     last = options.n_showers if options.n_showers is not None else 2**62
     for thrown in range(0, last, BATCH_SIZE):
-        rng = np.random.default_rng([options.seed, options.primary_id, thrown])
-        yield observatory.throw(rng, min(BATCH_SIZE, last - thrown), thrown + 1)
+        rng = np.random.default_rng([options.seed, options.primary_id % 2**16, thrown])
+        yield rng, min(BATCH_SIZE, last - thrown), thrown + 1

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cherenkov_mlops.simulation.instrument import Camera
+from cherenkov_mlops.simulation.instrument import INTEGRATED_SAMPLES, Camera
 from cherenkov_mlops.simulation.light import PhotoElectrons
+from cherenkov_mlops.simulation.waveforms import Readout
 
 #: Electronic noise [p.e.]: with the night sky, the spread of empty pixels is that of simulated
 #: SST-1M images under a dark sky.
@@ -25,11 +26,12 @@ TRIGGER_POSITION = 0.4
 
 @dataclass(frozen=True)
 class Image:
-    """One row of :class:`Images`: columns of shape (n_pixels,)."""
+    """One row of :class:`Images`: columns of shape (n_pixels,), samples (n_pixels, n_samples)."""
 
     charge: np.ndarray
     peak_time: np.ndarray
     true: np.ndarray
+    samples: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -44,36 +46,75 @@ class Images:
         Photo-electrons of the shower, (n, n_pixels) int32.
     triggered : numpy.ndarray
         Whether a pixel and its neighbours are bright enough, (n,) bool.
+    samples : numpy.ndarray, optional
+        Waveforms that the charges were integrated from [p.e. a sample], (n, n_pixels, n_samples)
+        float32.
     """
 
     charge: np.ndarray
     peak_time: np.ndarray
     true: np.ndarray
     triggered: np.ndarray
+    samples: np.ndarray | None = None
 
     def row(self, i: int) -> "Image":
         """One of them."""
-        return Image(self.charge[i], self.peak_time[i], self.true[i])
+        samples = None if self.samples is None else self.samples[i]
+        return Image(self.charge[i], self.peak_time[i], self.true[i], samples)
 
 
 def expose(
-    rng: np.random.Generator, camera: Camera, light: PhotoElectrons, n_images: int
+    rng: np.random.Generator,
+    camera: Camera,
+    light: PhotoElectrons,
+    n_images: int,
+    readout: Readout | None = None,
 ) -> Images:
-    """``n_images`` images of ``light``, with night-sky light and electronic noise."""
+    """``n_images`` images of ``light``, with night-sky light and electronic noise.
+
+    With a ``readout`` its waveforms are simulated, and the charges integrated from them.
+    """
     cells = n_images * camera.n_pixels
     index = light.image * camera.n_pixels + light.pixel
     true = np.bincount(index, minlength=cells)
-    time_sum = np.bincount(index, light.time - _reference(light, n_images), minlength=cells)
+    late = light.time - _reference(light, n_images)
+    time_sum = np.bincount(index, late, minlength=cells)
     shape = (n_images, camera.n_pixels)
-    charge = _with_noise(rng, true, camera.night_sky).reshape(shape)
-    time = (time_sum / np.maximum(true, 1)).reshape(shape)
+    time = time_sum / np.maximum(true, 1)
+    samples = None
+    if readout is None:
+        charge = _with_noise(rng, true, camera.night_sky).reshape(shape)
+    else:
+        start = TRIGGER_POSITION * camera.window_ns
+        samples = _waveforms(rng, camera, readout, cells, index, late + start)
+        charge = readout.integrate(samples, time + start).reshape(shape)
+        samples = samples.reshape(*shape, -1)
+    time = time.reshape(shape)
     true = true.reshape(shape)
     return Images(
         charge,
         _pulse_times(rng, camera, true, charge, time),
         true.astype(np.int32),
         _triggers(camera, charge),
+        samples,
     )
+
+
+def _waveforms(
+    rng: np.random.Generator,
+    camera: Camera,
+    readout: Readout,
+    cells: int,
+    index: np.ndarray,
+    time: np.ndarray,
+) -> np.ndarray:
+    """Samples of all pixels of all images, shape (cells, n_samples)."""
+    samples = readout.night_sky(rng, cells, camera.night_sky, GAIN_SPREAD)
+    noise = rng.standard_normal(samples.shape, dtype=np.float32)
+    samples += np.float32(ELECTRONIC_NOISE / np.sqrt(INTEGRATED_SAMPLES)) * noise
+    lit, light = readout.shower(rng, index, time, GAIN_SPREAD)
+    samples[lit] += light
+    return samples
 
 
 def _reference(light: PhotoElectrons, n_images: int) -> np.ndarray:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cherenkov_mlops.errors import UserError
 
-#: Particles that can be thrown: CORSIKA-independent id that ctapipe writes (0: gamma, 101: proton).
-PRIMARY_IDS = {"gamma": 0, "proton": 101}
+#: What can be thrown: CORSIKA-independent id that ctapipe writes (0: gamma, 101: proton).
+#: ``nsb`` is no particle: readout windows with night-sky light alone.
+PRIMARY_IDS = {"gamma": 0, "proton": 101, "nsb": -1}
 
 MAX_OFFSET_DEG = 20.0
 MAX_ZENITH_DEG = 65.0
@@ -21,7 +22,8 @@ class SimulationOptions:
     Parameters
     ----------
     particle : str
-        ``gamma`` or ``proton``.
+        ``gamma``, ``proton``, or ``nsb`` for windows without a shower: one of each telescope an
+        event, energy and core NaN.
     n_showers : int, optional
         Showers to throw.
     n_images : int, optional
@@ -47,6 +49,8 @@ class SimulationOptions:
     true_images : bool
         Also write the photo-electrons before noise, and their parameters: slower, but only then
         can ctapipe's ``EventSource`` (``ctapipe-process``) read the file again.
+    waveforms : bool
+        Also simulate and write R1 waveforms; the charges are integrated from them.
     """
 
     particle: str = "gamma"
@@ -64,6 +68,7 @@ class SimulationOptions:
     subarray: Path | None = None
     obs_id: int | None = None
     true_images: bool = False
+    waveforms: bool = False
 
     def __post_init__(self) -> None:
         problems = [text for is_wrong, text in self._checks() if is_wrong]

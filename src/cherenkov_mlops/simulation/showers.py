@@ -150,6 +150,13 @@ def draw_primaries(
     )
 
 
+def impact_distances(primaries: Primaries, row: int, positions: np.ndarray) -> list[float]:
+    """Distances [m] of ``positions`` (n, 3) from the axis of one primary."""
+    particles = primaries.particles
+    line = positions - particles.position[row]
+    return np.linalg.norm(np.cross(line, particles.direction[row]), axis=1).tolist()
+
+
 @dataclass(frozen=True)
 class Cascades:
     """Electromagnetic cascades, one row each, from their first pair production on.

@@ -16,6 +16,7 @@ from ctapipe.containers import (
     ObservationBlockState,
     ObservingMode,
     PointingMode,
+    R1CameraContainer,
     SchedulingBlockContainer,
     SchedulingBlockType,
     SimulatedCameraContainer,
@@ -32,6 +33,7 @@ from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import DataLevel, EventSource
 
 from cherenkov_mlops.simulation.atmosphere import TOP_M, standard_atmosphere
+from cherenkov_mlops.simulation.dark import open_windows
 from cherenkov_mlops.simulation.events import Batch, Event, throw_showers
 from cherenkov_mlops.simulation.instrument import read_subarray, sst1m_pair
 from cherenkov_mlops.simulation.light import WAVELENGTHS_NM
@@ -99,8 +101,9 @@ class ShowerSource(EventSource):
 
     @property
     def datalevels(self) -> tuple[DataLevel, ...]:
-        """Images only; parameters are ctapipe's."""
-        return (DataLevel.DL1_IMAGES,)
+        """Images, and waveforms if asked for; parameters are ctapipe's."""
+        waveforms = (DataLevel.R1,) if self.options.waveforms else ()
+        return (*waveforms, DataLevel.DL1_IMAGES)
 
     @property
     def scheduling_blocks(self) -> dict[int, SchedulingBlockContainer]:
@@ -173,7 +176,8 @@ class ShowerSource(EventSource):
         return {self.options.observation_id: distribution}
 
     def _generator(self) -> Iterator[ArrayEventContainer]:
-        for batch in throw_showers(self.options, self._subarray):
+        throw = open_windows if self.options.particle == "nsb" else throw_showers
+        for batch in throw(self.options, self._subarray):
             times = FIRST_TIME + batch.numbers * INTERVAL_S * u.s
             for event in batch.events:
                 self.n_images += len(event.tel_ids)
@@ -194,6 +198,8 @@ class ShowerSource(EventSource):
 
     def _count(self, batch: Batch, n: int) -> None:
         """Add the first ``n`` showers of ``batch`` to the histogram of thrown ones."""
+        if self.options.particle == "nsb":
+            return
         distance = np.hypot(*batch.primaries.core[:n].T)
         energy = batch.primaries.particles.energy[:n] / 1000
         edges = [distance.clip(*self._bins[0][[0, -1]]), energy.clip(*self._bins[1][[0, -1]])]
@@ -222,6 +228,12 @@ class ShowerSource(EventSource):
             data.dl1.tel[tel_id] = DL1CameraContainer(
                 image=image.charge, peak_time=image.peak_time, is_valid=True
             )
+            if image.samples is not None:
+                data.r1.tel[tel_id] = R1CameraContainer(
+                    event_time=time,
+                    waveform=image.samples[None],
+                    selected_gain_channel=np.zeros(len(image.samples), dtype=np.int8),
+                )
             data.simulation.tel[tel_id] = SimulatedCameraContainer(
                 true_image_sum=np.int32(image.true.sum()),
                 true_image=image.true if self.options.true_images else None,

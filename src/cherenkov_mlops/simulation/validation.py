@@ -74,8 +74,10 @@ def parameters_in_file(path: Path) -> pd.DataFrame:
         "n_islands": "morphology_n_islands",
     }
     return pd.DataFrame(
-        {name: np.ma.filled(np.ma.asarray(found[column], dtype=float), np.nan)
-         for name, column in names.items()}
+        {
+            name: np.ma.filled(np.ma.asarray(found[column], dtype=float), np.nan)
+            for name, column in names.items()
+        }
     )
 
 
@@ -89,9 +91,7 @@ def primaries_in_file(path: Path, repeats: int, ground_m: float) -> Primaries:
     position = np.column_stack([core, np.full(len(core), ground_m)])
     position += towards * ((TOP_M - ground_m) / towards[:, 2:])
     energy = 1000.0 * shower["true_energy"].astype(float)
-    return Primaries(
-        Particles(np.arange(len(shower)), energy, -towards, position), alt, az, core
-    )
+    return Primaries(Particles(np.arange(len(shower)), energy, -towards, position), alt, az, core)
 
 
 def simulate_again(path: Path, repeats: int, seed: int = 1) -> pd.DataFrame:

@@ -9,12 +9,12 @@ import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.errors import DataError, UserError
+from cherenkov_mlops.errors import DataError, TimeLimitReached, UserError
 from cherenkov_mlops.provenance import timestamp
-from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.run_dir import RunDir, remove_temporary_files
 from cherenkov_mlops.stages.record import RunRecord, fingerprint
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,17 @@ class Attempt:
     """Context in which a stage works.
 
     Output of an earlier attempt is set aside and comes back if this one fails or is killed. A
-    training that is interrupted after its first epoch keeps its files in ``train.attempt<N>``.
+    training that ends after its first epoch, however it ends, keeps its files where they are, and
+    the next attempt goes on with them.
+
+    Parameters
+    ----------
+    stage, config, run_dir : str, RunConfig, RunDir
+        What is attempted.
+    goes_on : bool
+        Whether the output of the last attempt is to be continued.
+    ignored : dict, optional
+        Options that are asked for but come too late.
 
     Raises
     ------
@@ -48,14 +58,23 @@ class Attempt:
         The disk is full.
     """
 
-    def __init__(self, stage: str, config: RunConfig, run_dir: RunDir):
+    def __init__(
+        self,
+        stage: str,
+        config: RunConfig,
+        run_dir: RunDir,
+        *,
+        goes_on: bool = False,
+        ignored: dict[str, Any] | None = None,
+    ):
         self.stage, self.config, self.run_dir = stage, config, run_dir
+        self.goes_on, self.ignored = goes_on, ignored or {}
+        self.number = 0
         self.outputs = outputs_of(stage, run_dir)
         self.is_new_run = not run_dir.path.exists()
         self._handler: logging.Handler | None = None
         self._lock: TextIO | None = None
-        self._number = 0
-        self._came_back = False
+        self._came_back: str | None = None
 
     def __enter__(self) -> "Attempt":
         self.record = RunRecord.read(self.run_dir)
@@ -66,10 +85,14 @@ class Attempt:
             stack.push(self.__exit__)
             self.run_dir.logs.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(self.run_dir)
+            self._check_unchanged()
             self._open_log()
+            self._clean()
             self.config.write_to(self.run_dir)
-            self._number = self.record.start(self.stage, self.config)
+            # In this order: as long as the record says that the stage is complete, its output
+            # is whole, here or aside.
             self._set_aside()
+            self.number = self.record.start(self.stage, self.config)
             stack.pop_all()
         return self
 
@@ -93,52 +116,69 @@ class Attempt:
                 "choose another run.dir, then give the same command again"
             ) from error
 
+    def _check_unchanged(self) -> None:
+        """Refuse what was decided on a record that another process has changed since."""
+        if RunRecord.read(self.run_dir).content == self.record.content:
+            return
+        self._close()
+        self._lock = None
+        raise UserError(
+            f"{self.run_dir.path}: another process has just worked on this run; give the same "
+            "command again"
+        )
+
+    def _clean(self) -> None:
+        """Remove temporary files that killed attempts left in the folders of the run."""
+        run_dir = self.run_dir
+        for folder in (run_dir.path, run_dir.logs, run_dir.train_dir, run_dir.backup.parent):
+            remove_temporary_files(folder)
+
     def _set_aside(self) -> None:
+        if self.goes_on:
+            return
+        was_complete = self.record.state(self.stage) == "complete"
         for output in self.outputs:
-            if _aside(output).exists():
+            is_whole = was_complete or self._is_unfinished_training(output)
+            if _aside(output).exists() or not is_whole:
                 # Left by a kill: what was set aside is whole, what stands in its place is not.
                 _remove(output)
-                _aside(output).rename(output)
-            if output.exists():
+            elif output.exists():
                 output.rename(_aside(output))
+
+    def _is_unfinished_training(self, output: Path) -> bool:
+        return self.stage == "train" and (output / self.run_dir.backup.parent.name).exists()
 
     def _succeed(self) -> None:
         for output in self.outputs:
             _remove(_aside(output))
-        self.record.complete(self.stage, self.made_of)
+        self.record.complete(self.stage, self.made_of, self.ignored)
+        if self.stage == "train":
+            _remove(self.run_dir.backup.parent)
 
     def _fail(self, error: BaseException, full: bool) -> None:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        if self.stage == "train" and interrupted and self.run_dir.trained_model.exists():
-            self._keep_training()
-        for output in self.outputs:
-            _remove(output)
-            if _aside(output).exists():
-                _aside(output).rename(output)
-                self._came_back = True
-        forget = isinstance(error, UserError | OSError) or full or interrupted
-        if self.is_new_run and forget and not self._is_worth_keeping():
+        keeps = self.stage == "train" and self.run_dir.backup.exists()
+        if not keeps:
+            self._bring_back()
+        asked = isinstance(error, KeyboardInterrupt | TimeLimitReached)
+        forget = isinstance(error, UserError | OSError) or full or asked
+        if self.is_new_run and forget and not keeps:
             shutil.rmtree(self.run_dir.path, ignore_errors=True)
-        elif self._number:
-            state = "interrupted" if interrupted else "failed"
+        elif self.number:
             with suppress(OSError):
-                self.record.end(self.stage, state, error, still_complete=self._came_back)
+                self.record.end(self.stage, _state_after(error), error, came_back=self._came_back)
 
-    def _keep_training(self) -> None:
-        kept = self.run_dir.path / f"train.attempt{self._number}"
-        _remove(kept)
-        self.run_dir.train_dir.rename(kept)
-        log.info(
-            "train: stopped; what was learnt so far is in %s; the same command starts again from "
-            "the first epoch",
-            kept,
-        )
-
-    def _is_worth_keeping(self) -> bool:
-        return any(self.run_dir.path.glob("train.attempt*"))
+    def _bring_back(self) -> None:
+        for output in self.outputs:
+            if self.number:
+                _remove(output)
+            if _aside(output).exists():
+                _remove(output)
+                unfinished = self._is_unfinished_training(_aside(output))
+                self._came_back = "interrupted" if unfinished else "complete"
+                _aside(output).rename(output)
 
     def _disk_is_full(self, error: BaseException) -> bool:
-        if isinstance(error, UserError):
+        if isinstance(error, UserError | KeyboardInterrupt | TimeLimitReached):
             return False
         if getattr(error, "errno", None) in FULL_DISK:
             return True
@@ -181,6 +221,12 @@ def _lock(run_dir: RunDir) -> TextIO:
     stream.write(f"process {os.getpid()} on {socket.gethostname()}, since {timestamp()},")
     stream.flush()
     return stream
+
+
+def _state_after(error: BaseException) -> str:
+    if isinstance(error, TimeLimitReached):
+        return "stopped"
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 def _aside(output: Path) -> Path:

@@ -114,6 +114,11 @@ def _describe_data(run_dir: RunDir, events: pd.DataFrame) -> dict[str, Any]:
         "cuts": manifest["counts"]["cuts"],
         "energy": manifest["counts"]["energy"],
         "energy_edges_tev": manifest["counts"]["energy_edges_tev"],
+        "simulation": manifest.get("classes", []),
+        # Which files overlap at the test, the test itself finds out.
+        "findings": [
+            finding for finding in manifest.get("findings", []) if finding["check"] != "overlap"
+        ],
         "test_digest": digest_of(events),
         "files": {
             label: [{key: file[key] for key in ("path", "sha256")} for file in files]

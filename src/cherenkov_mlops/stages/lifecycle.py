@@ -7,14 +7,29 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.engine.backup import Backup
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages.attempt import Attempt, outputs_of
 from cherenkov_mlops.stages.record import RunRecord, fingerprint, settings_of
+from cherenkov_mlops.stages.resume import (
+    announce,
+    describe_ignored,
+    describe_next,
+    find_unfinished,
+    fits_prepared,
+    ignored_settings,
+    settle,
+)
 
 log = logging.getLogger(__name__)
 
 STAGES = ("prepare", "train", "test", "report")
+
+ANOTHER_PREPARE = (
+    "its unfinished training was started on what an earlier 'prepare' made; write --force to start "
+    "it anew"
+)
 
 Body = Callable[[RunConfig, RunDir], None]
 
@@ -25,18 +40,24 @@ class Decision:
 
     Parameters
     ----------
-    action : {"run", "skip", "refuse"}
+    action : {"run", "go on", "skip", "refuse"}
         What.
     why : str
         Why, in words.
     """
 
-    action: Literal["run", "skip", "refuse"]
+    action: Literal["run", "go on", "skip", "refuse"]
     why: str
 
 
 def run_stage(
-    stage: str, config: RunConfig, run_dir: RunDir, body: Body, *, force: bool = False
+    stage: str,
+    config: RunConfig,
+    run_dir: RunDir,
+    body: Body,
+    *,
+    force: bool = False,
+    unfinished: Backup | None = None,
 ) -> None:
     """Run ``body(config, run_dir)`` unless the stage is complete and nothing changed.
 
@@ -52,6 +73,8 @@ def run_stage(
         Does the work; writes only what ``outputs_of`` names.
     force : bool
         Run it whatever its state; what was there is kept until the new output is complete.
+    unfinished : Backup, optional
+        State of an earlier attempt to go on from.
 
     Raises
     ------
@@ -59,13 +82,20 @@ def run_stage(
         An earlier stage is missing or was made with other settings, or this one was.
     """
     record = RunRecord.read(run_dir)
-    decision = decide(stage, config, run_dir, record, force=force)
+    asked = config
+    if not (stage == "train" and force):
+        config = settle(config, record, unfinished)
+    decision = decide(stage, config, run_dir, record, force=force, unfinished=unfinished)
     if decision.action == "refuse":
         raise UserError(f"{stage}: {run_dir.path}: {decision.why}")
     if decision.action == "skip":
         log.info("%s: complete and unchanged: %s", stage, outputs_of(stage, run_dir)[0])
         return
-    with Attempt(stage, config, run_dir):
+    goes_on = decision.action == "go on"
+    ignored = ignored_settings(asked, config) if goes_on else {}
+    with Attempt(stage, config, run_dir, goes_on=goes_on, ignored=ignored) as attempt:
+        if goes_on:
+            announce(attempt.number, unfinished, asked, config)
         body(config, run_dir)
 
 
@@ -74,15 +104,28 @@ def describe_plan(
 ) -> list[str]:
     """One line a stage: whether it would run, and why; nothing is written."""
     record = RunRecord.read(run_dir)
-    verbs = {"run": "would run", "skip": "would do nothing", "refuse": "would refuse"}
+    unfinished = find_unfinished(run_dir) if "train" in stages and not force else None
+    kept = config if force else settle(config, record, unfinished)
     planned: list[str] = []
     lines = []
     for stage in stages:
-        decision = decide(stage, config, run_dir, record, force=force, planned=planned)
-        lines.append(f"{stage}: {verbs[decision.action]} ({decision.why})")
-        if decision.action == "run":
+        state = unfinished if stage == "train" else None
+        decision = decide(
+            stage, kept, run_dir, record, force=force, planned=planned, unfinished=state
+        )
+        lines.append(_describe(stage, decision))
+        if decision.action in ("run", "go on"):
             planned.append(stage)
+        if decision.action == "go on" and (ignored := describe_ignored(config, kept)):
+            lines.append(ignored)
     return lines
+
+
+def _describe(stage: str, decision: Decision) -> str:
+    if decision.action == "go on":
+        return f"{stage}: would go on with {decision.why}"
+    verbs = {"run": "would run", "skip": "would do nothing", "refuse": "would refuse"}
+    return f"{stage}: {verbs[decision.action]} ({decision.why})"
 
 
 def decide(
@@ -93,11 +136,16 @@ def decide(
     *,
     force: bool = False,
     planned: Sequence[str] = (),
+    unfinished: Backup | None = None,
 ) -> Decision:
     """What the stage does when it is started now; ``planned`` stages run before it."""
     obstacle = _find_obstacle(stage, config, run_dir, record, planned)
     if obstacle:
         return Decision("refuse", obstacle)
+    if unfinished is not None and not force:
+        if planned or not fits_prepared(unfinished, record):
+            return Decision("refuse", ANOTHER_PREPARE)
+        return Decision("go on", describe_next(unfinished, config.train.n_epochs))
     state = record.state(stage)
     if not _is_complete(stage, run_dir, record):
         return Decision("run", "not run yet" if state is None else _describe_end(state))
@@ -116,7 +164,7 @@ def decide(
 def _describe_end(state: str) -> str:
     if state == "running":
         return "the last attempt did not end, or is still at work"
-    return f"the last attempt {'was ' if state == 'interrupted' else ''}{state}"
+    return f"the last attempt {'was ' if state in ('interrupted', 'stopped') else ''}{state}"
 
 
 def _is_complete(stage: str, run_dir: RunDir, record: RunRecord) -> bool:

@@ -5,6 +5,7 @@ import shutil
 
 from cherenkov_mlops.config.availability import find_unavailable
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.data.findings import tell
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.data.manifest import Manifest, write_manifest
 from cherenkov_mlops.engine.model_builder import build_model, summarise
@@ -12,14 +13,15 @@ from cherenkov_mlops.engine.preparation import prepare_data
 from cherenkov_mlops.engine.tool_config import check_trait_names
 from cherenkov_mlops.errors import ConfigError
 from cherenkov_mlops.metrics.base import EvaluationSettings
-from cherenkov_mlops.run_dir import RunDir, write_text_atomically
+from cherenkov_mlops.run_dir import RunDir, atomic_path, write_text_atomically
+from cherenkov_mlops.stages.data_checks import with_findings, write_data_page
 from cherenkov_mlops.stages.lifecycle import run_stage
 
 log = logging.getLogger(__name__)
 
 
 def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
-    """Write ``prepare/``: manifest, split and untrained model.
+    """Write ``prepare/``: manifest, split, a page about the data, and the untrained model.
 
     Raises
     ------
@@ -36,18 +38,22 @@ def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
 def _prepare(config: RunConfig, run_dir: RunDir) -> None:
     inputs = inspect_inputs(config, "train")
     edges_tev = EvaluationSettings.from_config(config).energy_edges_tev
-    manifest = prepare_data(config, inputs, edges_tev)
+    manifest = with_findings(config, prepare_data(config, inputs, edges_tev))
+    tell(manifest.findings)
     model = build_model(config, manifest.input_shape)
 
     write_manifest(manifest, run_dir)
+    write_data_page(config, manifest, run_dir)
     if config.model.type == "custom":
-        shutil.copyfile(config.model.file, run_dir.custom_model)
-    model.save(run_dir.untrained_model)
+        with atomic_path(run_dir.custom_model) as temporary:
+            shutil.copyfile(config.model.file, temporary)
+    with atomic_path(run_dir.untrained_model) as temporary:
+        model.save(temporary)
     write_text_atomically(run_dir.model_summary, summarise(model))
-    _tell(config, manifest, model.count_params())
+    _tell(config, run_dir, manifest, model.count_params())
 
 
-def _tell(config: RunConfig, manifest: Manifest, n_parameters: int) -> None:
+def _tell(config: RunConfig, run_dir: RunDir, manifest: Manifest, n_parameters: int) -> None:
     for name, counts in manifest.counts.sets.items():
         by_class = ", ".join(
             f"{n} {getattr(config.data.classes, label)}" for label, n in counts.items()
@@ -55,3 +61,4 @@ def _tell(config: RunConfig, manifest: Manifest, n_parameters: int) -> None:
         log.info("prepare: %s set: %s", name, by_class)
     shape = " x ".join(str(size) for size in manifest.input_shape)
     log.info("prepare: %s, %d parameters, input %s", config.model.type, n_parameters, shape)
+    log.info("prepare: %s", run_dir.data_page)

@@ -21,6 +21,9 @@ OWNERS = {
     "data": "prepare",
     "data.test": "test",
     "data.classes": "test",
+    "data.cache": "",
+    "data.cache_dir": "",
+    "data.cache_dtype": "train",
     "model": "prepare",
     "ctlearn": "prepare",
     "pruning": "prepare",
@@ -69,12 +72,24 @@ class RunRecord:
             ) from error
 
     def state(self, stage: str) -> str | None:
-        """``complete``, ``failed``, ``interrupted``, ``running``; None if never run."""
+        """State of the stage; None if never run.
+
+        ``running`` (also after a kill), ``complete``, ``failed``, ``interrupted`` by Ctrl-C,
+        ``stopped`` at a time limit.
+        """
         return self.content["stages"].get(stage, {}).get("state")
 
     def fingerprint(self, stage: str) -> dict[str, Any] | None:
         """Settings and inputs that the stage was completed with."""
         return self.content["stages"].get(stage, {}).get("made_of")
+
+    def completion(self, stage: str) -> str | None:
+        """Mark of the last completion of the stage; None if it never was complete."""
+        return self.content["stages"].get(stage, {}).get("completion")
+
+    def ignored(self, stage: str) -> dict[str, Any]:
+        """Options that were asked for when the stage was completed, but came too late for it."""
+        return self.content["stages"].get(stage, {}).get("ignored", {})
 
     def start(self, stage: str, config: RunConfig) -> int:
         """Number of the attempt that begins now, 1 for the first."""
@@ -94,13 +109,13 @@ class RunRecord:
         self.write()
         return len(entry["attempts"])
 
-    def complete(self, stage: str, made_of: dict[str, Any]) -> None:
-        """Record that the running attempt did its work, and what it was made of."""
-        self.end(stage, "complete")
-        # Later stages know their input by this mark, whatever attempts come after it.
-        mark = {"made_of": made_of, "completion": uuid.uuid4().hex}
+    def complete(self, stage: str, made_of: dict[str, Any], ignored: dict[str, Any]) -> None:
+        """Record that the running attempt did its work, what it was made of and what ignored."""
+        # Later stages know their input by this mark, whatever attempts come after it. It is
+        # written together with the state: a kill in between would leave one without the other.
+        mark = {"made_of": made_of, "completion": uuid.uuid4().hex, "ignored": ignored}
         self.content["stages"][stage] |= mark
-        self.write()
+        self.end(stage, "complete")
 
     def end(
         self,
@@ -108,11 +123,11 @@ class RunRecord:
         state: str,
         error: BaseException | None = None,
         *,
-        still_complete: bool = False,
+        came_back: str | None = None,
     ) -> None:
-        """Record how the running attempt ended; ``still_complete`` if older output is back."""
+        """Record how the running attempt ended; ``came_back`` is the state of older output."""
         entry = self.content["stages"][stage]
-        entry["state"] = "complete" if still_complete else state
+        entry["state"] = came_back or state
         attempt = entry["attempts"][-1] | {"ended": timestamp(), "state": state}
         if error is not None:
             attempt["error"] = f"{type(error).__name__}: {error}"
@@ -149,8 +164,7 @@ def fingerprint(
         for file in _model_files(config):
             made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     if stage in UPSTREAM:
-        before = record.content["stages"].get(UPSTREAM[stage], {})
-        made_of[f"stage {UPSTREAM[stage]}"] = before.get("completion")
+        made_of[f"stage {UPSTREAM[stage]}"] = record.completion(UPSTREAM[stage])
     return made_of
 
 

@@ -23,7 +23,8 @@ def run(output: Path, *, force: bool = False, **options: Any) -> Path:
     **options
         Fields of :class:`~cherenkov_mlops.simulation.options.SimulationOptions`: particle,
         n_showers, n_images, seed, energy_min_tev, energy_max_tev, spectral_index, viewcone_deg,
-        offset_deg, zenith_deg, azimuth_deg, scatter_radius_m, subarray, obs_id, true_images.
+        offset_deg, zenith_deg, azimuth_deg, scatter_radius_m, subarray, obs_id, true_images,
+        waveforms.
 
     Raises
     ------

@@ -6,8 +6,10 @@ import time
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.examples import pick_examples, read_example_images
-from cherenkov_mlops.data.inputs import Inputs, inspect_inputs, warn_of_overlap
+from cherenkov_mlops.data.findings import tell
+from cherenkov_mlops.data.inputs import Inputs, inspect_inputs
 from cherenkov_mlops.data.manifest import read_manifest
+from cherenkov_mlops.data.overlap import warn_of_overlap
 from cherenkov_mlops.data.predictions import describe_predictions
 from cherenkov_mlops.engine.cost import model_facts
 from cherenkov_mlops.engine.model_builder import load_model_file
@@ -15,6 +17,7 @@ from cherenkov_mlops.engine.prediction import predict_inputs
 from cherenkov_mlops.engine.training import load_custom_code
 from cherenkov_mlops.results import write_results
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.stages.data_checks import find_in_test_files
 from cherenkov_mlops.stages.evaluation import evaluate_run, read_predictions
 from cherenkov_mlops.stages.lifecycle import run_stage
 
@@ -39,6 +42,8 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
     manifest = read_manifest(run_dir)
     testing = inspect_inputs(config, "test", manifest.inputs)
     overlap = warn_of_overlap(manifest.inputs, testing)
+    findings = find_in_test_files(config, manifest.inputs, testing)
+    tell(findings)
     load_custom_code(config, run_dir)
     timing = predict_inputs(config, testing, run_dir)
 
@@ -51,6 +56,7 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
     results.data |= {
         "n_invalid": n_invalid,
         "overlap": overlap,
+        "findings": results.data["findings"] + [finding.as_dict() for finding in findings],
         "predictions": describe_predictions(events, config.task, _trained_tev(manifest.inputs)),
     }
     results.examples = read_example_images(
@@ -65,5 +71,7 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
 
 def _trained_tev(inputs: Inputs) -> tuple[float, float]:
     """Lowest and highest true energy [TeV] of the training files."""
-    ranges = [file.energy_range_tev for file in inputs.all_files()]
+    ranges = [file.energy_range_tev for file in inputs.all_files() if any(file.energy_range_tev)]
+    if not ranges:
+        return 0.0, 0.0
     return min(low for low, _ in ranges), max(high for _, high in ranges)

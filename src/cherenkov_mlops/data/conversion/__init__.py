@@ -1,0 +1,1 @@
+"""From simulation files to data sets: converting, merging and slimming."""

@@ -1,0 +1,79 @@
+"""Events that are trained on and tested on."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.data.dl1_file import read_shower_keys
+from cherenkov_mlops.data.files import LABELS, expand_patterns
+from cherenkov_mlops.data.findings import Finding, join
+from cherenkov_mlops.data.inputs import Inputs
+from cherenkov_mlops.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_overlap(training: Inputs, testing: Inputs) -> list[str]:
+    """Test files with events that were also trained on; each is said in the log.
+
+    Training files that are gone since are compared by their digests only.
+    """
+    digests = {file.sha256 for file in training.all_files()}
+    trained_on = _events_of(file.path for file in training.all_files())
+    overlap = []
+    for file in testing.all_files():
+        keys = read_shower_keys(Path(file.path))
+        n_shared = int(np.isin(keys, trained_on).sum())
+        if n_shared or file.sha256 in digests:
+            overlap.append(file.path)
+            log.warning(
+                "%s: the model was trained on %d of its %d events; its metrics are too good",
+                file.path,
+                n_shared or len(keys),
+                len(keys),
+            )
+    return overlap
+
+
+def overlap_findings(config: RunConfig, training: Inputs) -> list[Finding]:
+    """Whether test files that are already there hold events that are to be trained on."""
+    paths = _test_files(config)
+    if not paths:
+        return []
+    trained_on = _events_of(file.path for file in training.all_files())
+    shared = {}
+    for path in paths:
+        try:
+            shared[path.name] = int(np.isin(read_shower_keys(path), trained_on).sum())
+        except DataError:
+            # The stage that needs this file says what is wrong with it.
+            continue
+    names = [f"{name} ({n:,} events)" for name, n in shared.items() if n]
+    if not names:
+        return []
+    text = (
+        f"Test files hold events that are trained on: {join(names)}. Their metrics will be too "
+        "good; give other files as data.test."
+    )
+    return [Finding("failure", "overlap", text)]
+
+
+def _test_files(config: RunConfig) -> list[Path]:
+    """Test files that exist; they may still be missing when a run is prepared."""
+    found: list[Path] = []
+    for label in LABELS if config.task == "type" else LABELS[:1]:
+        for pattern in getattr(config.data.test, label):
+            try:
+                found += expand_patterns([pattern], "")
+            except DataError:
+                continue
+    return sorted(set(found))
+
+
+def _events_of(paths: Iterable[str]) -> np.ndarray:
+    there = [Path(path) for path in paths if Path(path).is_file()]
+    keys = [read_shower_keys(path) for path in there]
+    return np.concatenate(keys) if keys else np.empty(0, dtype=np.uint64)

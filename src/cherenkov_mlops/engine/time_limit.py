@@ -1,0 +1,103 @@
+"""How much time is left, and who asks for an end."""
+
+import os
+import re
+import signal
+import threading
+import time
+from types import FrameType
+
+from cherenkov_mlops.errors import UserError
+
+# Both are what SLURM sends ahead of a job's end; USR2 by `--signal=B:USR2@300`.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+SLURM_END = "SLURM_JOB_END_TIME"
+MARGIN = 1.3
+
+_DURATION = re.compile(
+    r"(?:(?P<days>\d+)-(?P<day_hours>\d+)(?::(?P<day_minutes>\d+)(?::(?P<day_seconds>\d+))?)?"
+    r"|(?P<hours>\d+):(?P<hour_minutes>\d+):(?P<hour_seconds>\d+)"
+    r"|(?P<minutes>\d+)(?::(?P<seconds>\d+))?)"
+)
+_UNITS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in a duration as SLURM writes it.
+
+    Raises
+    ------
+    UserError
+        The text is none, or is zero.
+
+    Examples
+    --------
+    >>> parse_duration("90"), parse_duration("1:30:00"), parse_duration("2-12:00:00")
+    (5400.0, 5400.0, 216000.0)
+    """
+    match = _DURATION.fullmatch(text.strip())
+    parts = match.groupdict(default="0") if match else {}
+    seconds = sum(
+        int(value) * size
+        for name, value in parts.items()
+        for unit, size in _UNITS.items()
+        if name.endswith(unit)
+    )
+    if not seconds:
+        raise UserError(
+            "--deadline: expected a time as hours:minutes:seconds, days-hours:minutes:seconds or "
+            f"minutes, above zero, got '{text}'; write for example 11:30:00"
+        )
+    return float(seconds)
+
+
+class TimeLimit:
+    """When the work has to be over.
+
+    Parameters
+    ----------
+    deadline : float, optional
+        Time given by the user, in seconds since 1970.
+    """
+
+    def __init__(self, deadline: float | None = None):
+        self.deadline = deadline
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the user's deadline is over."""
+        return self.deadline is not None and time.time() >= self.deadline
+
+    def seconds_left(self) -> float | None:
+        """Time [s] to the deadline, else to the end of the SLURM job; None if neither is known."""
+        end = self.deadline
+        if end is None:
+            stated = os.environ.get(SLURM_END, "")
+            end = float(stated) if stated.isdecimal() else None
+        return None if end is None else end - time.time()
+
+    def allows(self, seconds: float) -> bool:
+        """Whether the time left is known and enough for work that took so long before."""
+        left = self.seconds_left()
+        return left is not None and left > MARGIN * seconds
+
+
+class StopRequests:
+    """Context in which TERM and USR2 are noted in ``received`` instead of ending the program."""
+
+    def __init__(self):
+        self.received: str | None = None
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> "StopRequests":
+        # Python gives signals to the main thread only, and lets only that one ask for them.
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = signal.Signals(number).name
