@@ -13,15 +13,11 @@ def read_tables(path: Path) -> dict[str, np.ndarray]:
         return {table._v_pathname: table.read() for table in file.walk_nodes("/", "Table")}
 
 
-#: Fits of arrival times are ill-conditioned where few pixels are left.
-UNSTABLE = "timing_"
-
-
 def differing_tables(path: Path, other: Path, *, tolerance: float = 0) -> list[str]:
     """Tables that only one of the files has, or that differ.
 
     They differ in a bit, or with a tolerance, in other columns than 64-bit numbers that agree so
-    far: sums come out in another order on other processors. Unstable numbers are left out then.
+    far: sums come out in another order on other processors.
     """
     mine, theirs = read_tables(path), read_tables(other)
     differing = set(mine) ^ set(theirs)
@@ -35,8 +31,7 @@ def same_rows(rows: np.ndarray, others: np.ndarray, tolerance: float = 0) -> boo
     """Whether types and values are equal."""
     if rows.dtype != others.dtype or rows.shape != others.shape:
         return False
-    names = [name for name in rows.dtype.names if not (tolerance and name.startswith(UNSTABLE))]
-    return all(same_column(rows[name], others[name], tolerance) for name in names)
+    return all(same_column(rows[name], others[name], tolerance) for name in rows.dtype.names)
 
 
 def same_column(values: np.ndarray, others: np.ndarray, tolerance: float) -> bool:

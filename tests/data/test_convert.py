@@ -21,10 +21,11 @@ from traitlets.config import Config
 from cherenkov_mlops.data.conversion import converting, lanes, processing
 from cherenkov_mlops.data.conversion.converting import find_shared_runs, refuse_failures
 from cherenkov_mlops.data.conversion.simtel_files import find_simtel, name_outputs
+from cherenkov_mlops.data.conversion.slimming import SlimOptions
 from cherenkov_mlops.data.conversion.task import ConvertOptions, Task, read_ctapipe_config
 from cherenkov_mlops.errors import DataError, UserError
-from cherenkov_mlops.stages import convert
-from hdf5_content import differing_tables
+from cherenkov_mlops.stages import convert, merge, simulate, slim
+from hdf5_content import differing_tables, read_tables, same_rows
 from simtel_files import keep_events, rewrite, with_particle, without_events
 
 EQUIVALENT = ConvertOptions(focal_length="EQUIVALENT")
@@ -170,6 +171,13 @@ def cut(source: Path, target: Path, size: int) -> Path:
     return target
 
 
+def test_an_output_does_not_depend_on_the_files_before(protons, tmp_path):
+    convert_here(protons, tmp_path / "first")
+    convert_here(protons, tmp_path / "second")
+    outputs = [tmp_path / name / "protons.dl1.h5" for name in ("first", "second")]
+    assert differing_tables(*outputs) == []
+
+
 def test_a_cut_in_the_middle_of_an_event(real_data, tmp_path):
     source = real_data / "simtel" / "gamma_sst1m_prod4.simtel.zst"
     facts = convert_here(cut(source, tmp_path / "cut.simtel.zst", 3_000_000), tmp_path)
@@ -241,8 +249,6 @@ def test_what_is_written_can_be_chosen(protons, tmp_path):
 
 def test_a_camera_of_40000_pixels(dl1_files, tmp_path):
     """The tool that converts has no limit; a simtel file of such a camera is not to be had."""
-    from cherenkov_mlops.stages import simulate
-
     source = simulate.run(
         tmp_path / "large.dl1.h5",
         n_images=4,
@@ -262,6 +268,10 @@ def test_a_camera_of_40000_pixels(dl1_files, tmp_path):
     with tables.open_file(tmp_path / "again.dl1.h5") as file:
         images = file.root.dl1.event.telescope.images
         assert {table.dtype["image"].shape for table in images} == {(40_000,)}
+    (merged,) = merge.run([str(tmp_path / "again.dl1.h5")], tmp_path / "merged")
+    (small,) = slim.run([str(merged)], tmp_path / "slim", SlimOptions())
+    kept, whole = read_tables(small), read_tables(tmp_path / "again.dl1.h5")
+    assert all(same_rows(rows, whole[name]) for name, rows in kept.items())
 
 
 def write_large_array(dl1_files, folder) -> Path:

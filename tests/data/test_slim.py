@@ -189,6 +189,16 @@ def test_slim_files_are_not_made_again(fat, tmp_path, caplog):
     assert path.stat().st_mtime_ns == made
 
 
+def test_what_a_kill_left_is_removed(fat, tmp_path):
+    remains = [tmp_path / f".fat.dl1{name}.123.tmp.h5" for name in ("", ".copy")]
+    others = [tmp_path / ".fat.dl1.h5.lock", tmp_path / ".fat2.dl1.123.tmp.h5"]
+    for path in (*remains, *others):
+        path.touch()
+    run(fat, tmp_path)
+    assert not any(path.exists() for path in remains)
+    assert all(path.exists() for path in others)
+
+
 def test_bad_inputs_leave_nothing(fat, tmp_path):
     damaged = tmp_path / "damaged.h5"
     damaged.write_bytes(fat.read_bytes()[:100_000])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from glob import escape
@@ -12,7 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from cherenkov_mlops.errors import DataError, UserError
-from cherenkov_mlops.run_dir import TEMPORARY, write_json_atomically
+from cherenkov_mlops.run_dir import write_json_atomically
 
 log = logging.getLogger(__name__)
 
@@ -200,8 +201,9 @@ def remove_remains(folder: Path, names: Iterable[str]) -> None:
     """Remove what killed writers left of the outputs with these names."""
     for name in names:
         stem = Path(name).stem
-        for path in folder.glob(f".{escape(stem)}.*.tmp*"):
-            if TEMPORARY.match(path.name):
+        temporary = re.compile(rf"^\.{re.escape(stem)}(\.copy)?\.\d+\.tmp\.\w+$")
+        for path in folder.glob(f".{escape(stem)}.*.tmp.*"):
+            if temporary.match(path.name):
                 path.unlink(missing_ok=True)
 
 

@@ -1,5 +1,6 @@
 """A DL1 file without what training and effective areas do not need."""
 
+import os
 import re
 import uuid
 import warnings
@@ -102,7 +103,7 @@ def slim_file(source: Path, output: Path, options: SlimOptions) -> Slimmed:
         The source is no DL1 file of ctapipe, or is damaged.
     """
     with atomic_path(output) as temporary:
-        copy = temporary.with_name(f"{temporary.stem}.copy{temporary.suffix}")
+        copy = temporary.with_name(f".{output.stem}.copy.{os.getpid()}.tmp{output.suffix}")
         try:
             dropped = _copy_kept(source, copy, options)
             _repack(copy, temporary)
