@@ -18,7 +18,13 @@ from typing import Any
 from cherenkov_mlops.errors import DataError
 
 #: One thread a process: as many processes as processors run side by side.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "BLOSC_NTHREADS",
+)
 
 
 class _Lane:
