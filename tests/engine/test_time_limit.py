@@ -115,6 +115,40 @@ def test_what_is_said(monkeypatch):
         make_stop(monkeypatch, sent="SIGUSR2", epochs=()).on_train_batch_end(0)
 
 
+class LosesErrors:
+    """Interrupted while it is deleted, when Python can raise nothing."""
+
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(100):
+            time.sleep(0)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_lost_ctrl_c_ends_the_training_at_the_next_batch(monkeypatch):
+    stop = make_stop(monkeypatch)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with stop.requests:
+            LosesErrors()
+            with pytest.raises(KeyboardInterrupt):
+                stop.on_train_batch_end(0)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopRequests() as requests:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)
+        assert not requests.is_interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
 def test_signals_are_noted_and_given_back(number):
     seen = []

@@ -45,14 +45,17 @@ class HDF5Store:
     def __init__(self, files: dict[Path, tables.File], examples: Table, pixels: PixelReader):
         self.files = list(files.values())
         self.pixels = pixels
-        self._sources = np.stack([examples["file_index"], examples["tel_id"]], axis=1)
+        sources = np.stack([examples["file_index"], examples["tel_id"]], axis=1)
+        self._sources, numbers = np.unique(sources, axis=0, return_inverse=True)
+        self._source_of = numbers.reshape(-1)
         self._rows = np.asarray(examples["table_index"])
 
     def gather(self, images: np.ndarray) -> Iterator[Piece]:
         """Pixels of the images, one piece for each table that they are in."""
-        sources, source_of = np.unique(self._sources[images], axis=0, return_inverse=True)
-        for number, (file, tel_id) in enumerate(sources):
-            here = np.flatnonzero(source_of.reshape(-1) == number)
+        source_of = self._source_of[images]
+        for number in np.unique(source_of):
+            file, tel_id = self._sources[number]
+            here = np.flatnonzero(source_of == number)
             values = self.pixels.read(self.files[file], tel_id, self._rows[images[here]])
             yield values, np.arange(len(here)), here
 

@@ -15,7 +15,8 @@ class StopInTime(keras.callbacks.Callback):
 
     With a deadline: after an epoch, if the time left is less than 1.3 times the longest epoch
     with its validation; at any batch, if the deadline is over. When TERM or USR2 came: at the end
-    of the epoch, if the time left is known and more than that; else at the next batch.
+    of the epoch, if the time left is known and more than that; else at the next batch. A Ctrl-C
+    that was lost ends it at the next batch too, by ``KeyboardInterrupt``.
 
     It stands behind the callback that keeps the state.
 
@@ -49,6 +50,8 @@ class StopInTime(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Leave the epoch if there is no time to finish it."""
+        if self.requests.is_interrupted:
+            raise KeyboardInterrupt
         if self.limit.is_reached or self._is_asked_to_leave():
             self.stop()
 

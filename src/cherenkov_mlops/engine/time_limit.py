@@ -83,16 +83,25 @@ class TimeLimit:
 
 
 class StopRequests:
-    """Context in which TERM and USR2 are noted in ``received`` instead of ending the program."""
+    """Context in which TERM and USR2 are noted in ``received`` instead of ending the program.
+
+    Ctrl-C interrupts as ever, and is noted in ``is_interrupted``: an exception that comes inside
+    a callback of the interpreter (``__del__``, say) is printed and lost.
+    """
 
     def __init__(self):
         self.received: str | None = None
+        self.is_interrupted = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "StopRequests":
         # Python gives signals to the main thread only, and lets only that one ask for them.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+            handlers = dict.fromkeys(STOP_SIGNALS, self._note)
+            # A shell lets work in the background ignore Ctrl-C.
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                handlers[signal.SIGINT] = self._interrupt
+            self._before = {number: signal.signal(number, do) for number, do in handlers.items()}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,3 +110,7 @@ class StopRequests:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number).name
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.is_interrupted = True
+        raise KeyboardInterrupt
