@@ -11,6 +11,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
+# Processes that share the tests; each loads TensorFlow (2 GB).
+JOBS ?= 2
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -26,7 +28,7 @@ demo: install
 
 test: install
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-fail-under=90
 
 lint: install
 	$(BIN)/ruff check .

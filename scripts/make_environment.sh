@@ -44,6 +44,7 @@ if ! is_whole; then
 fi
 # uv, itself a package, installs in seconds what pip needs minutes for.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$(grep '^uv==' requirements.lock)"
-"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --requirement requirements.lock
+# Compiled now: the packages are large, and some machines forbid Python to keep what it compiles.
+"$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --requirement requirements.lock
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
 echo "environment ready: $venv"

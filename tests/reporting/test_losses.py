@@ -14,7 +14,7 @@ from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import compare, report
 from synthetic import TASKS, make_results
 
-GONE = object()
+GONE = "gone"
 NAN = math.nan
 
 #: Path of the value, and what stands there instead; the place where the page says so.

@@ -39,20 +39,45 @@ def load(folder: Path, files: dict[str, Path], **train_options):
     return load_study(folder, study("type", files, train=options) | {"model": MODEL})
 
 
+@pytest.fixture(scope="module")
+def prepared_once(dl1_files, tmp_path_factory):
+    """Folder of a prepared run."""
+    config, run_dir = load(tmp_path_factory.mktemp("prepared"), dl1_files)
+    prepare.run(config, run_dir)
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def broken_off_once(prepared_once, dl1_files, tmp_path_factory):
+    """Folder of a training that was broken off in its third epoch."""
+    config, run_dir = load(tmp_path_factory.mktemp("unfinished"), dl1_files)
+    shutil.copytree(prepared_once.path, run_dir.path)
+    with pytest.MonkeyPatch.context() as patch:
+        break_off(patch, config, run_dir, 2 * N_BATCHES + 5, Broken())
+    return run_dir
+
+
 @pytest.fixture
-def unfinished(dl1_files, tmp_path, monkeypatch):
+def prepared(prepared_once, dl1_files, tmp_path):
+    """Configuration and folder of a prepared run."""
+    config, run_dir = load(tmp_path, dl1_files)
+    shutil.copytree(prepared_once.path, run_dir.path)
+    return config, run_dir
+
+
+@pytest.fixture
+def unfinished(broken_off_once, dl1_files, tmp_path):
     """Configuration and folder of a training that was broken off in its third epoch."""
     config, run_dir = load(tmp_path, dl1_files)
-    prepare.run(config, run_dir)
-    break_off(monkeypatch, config, run_dir, 2 * N_BATCHES + 5, Broken())
+    shutil.copytree(broken_off_once.path, run_dir.path)
     return config, run_dir
 
 
 @pytest.fixture(scope="module")
-def finished(dl1_files, tmp_path_factory):
+def finished(prepared_once, dl1_files, tmp_path_factory):
     """Configuration and folder of a complete training of two epochs."""
     config, run_dir = load(tmp_path_factory.mktemp("finished"), dl1_files, n_epochs=2)
-    prepare.run(config, run_dir)
+    shutil.copytree(prepared_once.path, run_dir.path)
     train.run(config, run_dir)
     return config, run_dir
 
@@ -181,9 +206,8 @@ def test_a_complete_training_outlives_a_killed_one(finished, tmp_path, monkeypat
         (OSError(28, "No space left on device"), "failed"),
     ],
 )
-def test_however_it_ends_the_complete_epochs_stay(dl1_files, tmp_path, monkeypatch, error, state):
-    config, run_dir = load(tmp_path, dl1_files)
-    prepare.run(config, run_dir)
+def test_however_it_ends_the_complete_epochs_stay(prepared, monkeypatch, error, state):
+    config, run_dir = prepared
     with monkeypatch.context() as patch:
         break_off_after(patch, N_BATCHES + 1, error)
         with pytest.raises((type(error), DataError)) as caught:
@@ -197,9 +221,8 @@ def test_however_it_ends_the_complete_epochs_stay(dl1_files, tmp_path, monkeypat
     assert run_dir.trained_model.exists()
 
 
-def test_before_the_first_complete_epoch_nothing_is_kept(dl1_files, tmp_path, monkeypatch):
-    config, run_dir = load(tmp_path, dl1_files)
-    prepare.run(config, run_dir)
+def test_before_the_first_complete_epoch_nothing_is_kept(prepared, monkeypatch):
+    config, run_dir = prepared
     message = break_off(monkeypatch, config, run_dir, 3, KeyboardInterrupt())
     assert message == (
         "train: interrupted in the first epoch; the same command starts the stage again"
@@ -269,10 +292,11 @@ def test_what_another_process_did_meanwhile_is_not_overwritten(finished, tmp_pat
 
 
 @pytest.fixture
-def long_training(dl1_files, tmp_path):
+def long_training(prepared_once, dl1_files, tmp_path):
     """Folder of a prepared run of very many epochs."""
     config, run_dir = load(tmp_path, dl1_files, n_epochs=2000)
-    prepare.run(config, run_dir)
+    shutil.copytree(prepared_once.path, run_dir.path)
+    config.write_to(run_dir)
     return run_dir
 
 
@@ -315,11 +339,8 @@ def end_of(process: subprocess.Popen, seconds: float = 120) -> tuple[int, str]:
 
 @pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGTERM])
 @pytest.mark.parametrize(("left_s", "done"), [(None, 1), (3600, 2)])
-def test_a_signal_ends_the_training_by_the_rule(
-    dl1_files, tmp_path, monkeypatch, number, left_s, done
-):
-    config, run_dir = load(tmp_path, dl1_files)
-    prepare.run(config, run_dir)
+def test_a_signal_ends_the_training_by_the_rule(prepared, monkeypatch, number, left_s, done):
+    config, run_dir = prepared
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
     if left_s:
         monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + left_s))
