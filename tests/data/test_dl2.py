@@ -66,7 +66,7 @@ def test_truth_in_truth_out(completed_runs, dl1_files, tmp_path, monkeypatch, ta
     monkeypatch.setattr(CuredPrediction, "_predict_all_models", predict_truth)
     config, run_dir = completed_runs[task]
     job = Job(
-        model=run_dir.trained_model,
+        models={task: run_dir.trained_model},
         source=dl1_files["gamma_test"],
         output=tmp_path / "truth.dl2.h5",
         telescopes=[21, 22],

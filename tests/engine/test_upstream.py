@@ -85,10 +85,10 @@ def read_scores(path):
     }
 
 
-def make_job(run_dir, dl1_files, folder):
-    """Prediction of the gamma test file by the model of the run."""
+def make_job(models, dl1_files, folder):
+    """Prediction of the gamma test file by the models of the tasks."""
     return Job(
-        model=run_dir.trained_model,
+        models=models,
         source=dl1_files["gamma_test"],
         output=folder / "ours.dl2.h5",
         telescopes=[21, 22],
@@ -185,7 +185,7 @@ class TestE:
         large = config.model_copy(
             update={"test": config.test.model_copy(update={"batch_size": 100_000})}
         )
-        job = make_job(run_dir, dl1_files, tmp_path)
+        job = make_job({"type": run_dir.trained_model}, dl1_files, tmp_path)
         record = predict_file(large, job)
         assert 0 < record.n_events < 100_000
 
@@ -238,13 +238,6 @@ class TestJ:
     def test_one_pass_for_two_models(self, completed_runs, dl1_files, tmp_path, monkeypatch):
         config, type_run = completed_runs["type"]
         _, energy_run = completed_runs["energy"]
-        both = config.model_copy(
-            update={
-                "ctlearn": {
-                    "PredictCTLearnModel": {"load_energy_model_from": str(energy_run.trained_model)}
-                }
-            }
-        )
         n_read = []
         original = CuredImageReader.read_features
 
@@ -253,8 +246,9 @@ class TestJ:
             return original(self, rows)
 
         monkeypatch.setattr(CuredImageReader, "read_features", count)
-        job = make_job(type_run, dl1_files, tmp_path)
-        record = predict_file(both, job)
+        models = {"type": type_run.trained_model, "energy": energy_run.trained_model}
+        job = make_job(models, dl1_files, tmp_path)
+        record = predict_file(config, job)
         assert sum(n_read) == record.n_events
         alone, _ = read_events(
             energy_run.dl2(dl1_files["gamma_test"], "signal"), "energy", "mono", signal=True

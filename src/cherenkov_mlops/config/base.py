@@ -46,13 +46,22 @@ def _as_path(value: Any) -> Any:
     return Path(value) if isinstance(value, str) and value else value
 
 
-FileList = Annotated[
-    list[str],
+_ONE_OR_MORE = (
     BeforeValidator(_as_list),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+)
+
+FileList = Annotated[
+    list[str],
+    *_ONE_OR_MORE,
     Expected("a path, folder or pattern, or a list of them", is_path=True),
 ]
 """Paths, folders or glob patterns; a single one may stand without a list."""
+
+FolderList = Annotated[
+    list[str], *_ONE_OR_MORE, Expected("a folder or a list of them", is_path=True)
+]
+"""Folders; a single one may stand without a list."""
 
 FilePath = Annotated[
     Path,

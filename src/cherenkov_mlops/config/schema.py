@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr
 
-from cherenkov_mlops.config.base import FileName, FilePath, Fraction, Section
+from cherenkov_mlops.config.base import FileName, FilePath, FolderList, Fraction, Section
 from cherenkov_mlops.config.data_section import DataSection
 from cherenkov_mlops.config.model_section import ModelSection
 from cherenkov_mlops.config.text import to_yaml
@@ -32,6 +32,11 @@ class TestSection(Section):
     __test__ = False  # Not a test case, whatever pytest makes of the name.
 
     batch_size: int = Field(64, ge=1, description="Samples a prediction step.")
+    with_runs: FolderList = Field(
+        [],
+        description="Folders of trained runs of other tasks that see the events in the same way: "
+        "their predictions go into the same DL2 files, in one pass over the images.",
+    )
     threshold: float = Field(
         0.5, ge=0, le=1, description="Gammaness from which an event counts as signal."
     )

@@ -1,4 +1,4 @@
-"""One DL2 file from one DL1 file and one model, complete or not at all."""
+"""One DL2 file from one DL1 file and one model a task, complete or not at all."""
 
 import logging
 from contextlib import suppress
@@ -10,6 +10,7 @@ from traitlets.config import Config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.dl1_file import DL1File
 from cherenkov_mlops.data.inputs import Inputs
+from cherenkov_mlops.engine.companions import find_models
 from cherenkov_mlops.engine.examples import NoEventsError
 from cherenkov_mlops.engine.predict_tool import (
     MODEL_TRAITS,
@@ -47,8 +48,8 @@ class Job:
 
     Parameters
     ----------
-    model : Path
-        Trained model.
+    models : dict of str to Path
+        Task -> trained model.
     source, output : Path
         DL1 file to read, DL2 file to write.
     telescopes : list of int
@@ -57,7 +58,7 @@ class Job:
         Log file of CTLearn's tool.
     """
 
-    model: Path
+    models: dict[str, Path]
     source: Path
     output: Path
     telescopes: list[int]
@@ -95,12 +96,13 @@ def _prediction_traits(config: RunConfig, job: Job) -> Config:
         "input_url": str(job.source),
         "output_path": str(job.partial),
         "reader": config.data.reader,
-        "stereo_combiner_cls": MaskingMeanCombiner.__name__,
         "batch_size": config.test.batch_size,
         "stack_telescope_images": config.data.stack_telescope_images,
         "sort_by_intensity": config.data.sort_by_intensity,
-        MODEL_TRAITS[config.task]: str(job.model),
     }
+    if config.data.mode == "mono":
+        options["stereo_combiner_cls"] = MaskingMeanCombiner.__name__
+    options |= {MODEL_TRAITS[task]: str(model) for task, model in job.models.items()}
     given = base_traits(config, job.telescopes)
     traits = tool_traits("PredictCTLearnModel", options, given, job.log_file)
     # Pixels stay in the DL1 file; image parameters are small and wanted beside predictions.
@@ -122,13 +124,16 @@ def predict_inputs(config: RunConfig, inputs: Inputs, run_dir: RunDir) -> dict[s
     ------
     NoEventsError
         No event of any file passes the cuts. A single file without events is passed over.
+    UserError
+        A run of ``test.with_runs`` cannot be used.
     """
+    models = find_models(config, run_dir)
     records = []
     for label, files in inputs.files.items():
         outputs = inputs.outputs(label, run_dir)
         for file in files:
             output = outputs[Path(file.path)]
-            record = _predict_or_skip(config, file, output, inputs.telescopes, run_dir)
+            record = _predict_or_skip(config, models, file, output, inputs.telescopes, run_dir)
             if record is not None:
                 records.append(record)
                 log.info("test: %s: %d events", Path(file.path).name, record.n_events)
@@ -143,7 +148,12 @@ def predict_inputs(config: RunConfig, inputs: Inputs, run_dir: RunDir) -> dict[s
 
 
 def _predict_or_skip(
-    config: RunConfig, file: DL1File, output: Path, telescopes: list[int], run_dir: RunDir
+    config: RunConfig,
+    models: dict[str, Path],
+    file: DL1File,
+    output: Path,
+    telescopes: list[int],
+    run_dir: RunDir,
 ) -> PredictionRecord | None:
     source = Path(file.path)
     # In mono a telescope without tables has nothing to predict; stacked images need its place.
@@ -152,7 +162,7 @@ def _predict_or_skip(
         log.warning("test: %s: has none of the telescopes in use; passed over", source)
         return None
     job = Job(
-        model=run_dir.trained_model,
+        models=models,
         source=source,
         output=output,
         telescopes=used,

@@ -26,6 +26,7 @@ from traitlets.config import Config, Configurable
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.registry import did_you_mean
+from cherenkov_mlops.tasks import TASKS
 
 SHIPPED_MODELS = {"SingleCNN": SingleCNN, "ResNet": ResNet}
 READER_CLASSES = {"images": "DLImageReader", "waveforms": "DLWaveformReader"}
@@ -76,7 +77,8 @@ OWNED: dict[type, dict[str, str]] = {
         "output_path": "",
         "dl1dh_reader_type": "",
         "prefixes": "",
-    },
+    }
+    | {f"load_{task}_model_from": "test.with_runs" for task in TASKS},
     DLDataReader: {name: f"data.{name}" for name in READER_OPTIONS},
     DLImageReader: {name: f"data.{name}" for name in KIND_OPTIONS["images"]},
     DLWaveformReader: {name: f"data.{name}" for name in KIND_OPTIONS["waveforms"]},

@@ -163,6 +163,10 @@ def fingerprint(
     if stage == "prepare":
         for file in _model_files(config):
             made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    if stage == "test":
+        for model in (RunDir(Path(folder)).trained_model for folder in config.test.with_runs):
+            if model.is_file():
+                made_of[f"file {model}"] = hashlib.sha256(model.read_bytes()).hexdigest()
     if stage in UPSTREAM:
         made_of[f"stage {UPSTREAM[stage]}"] = record.completion(UPSTREAM[stage])
     return made_of
