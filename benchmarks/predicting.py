@@ -2,11 +2,11 @@
 
 ``python benchmarks/predicting.py`` makes a small SingleCNN for each of particle type, energy and
 direction (weights as initialised: the time does not depend on them) and predicts 20,000 simulated
-SST-1M images with them: by ``ctlearn-predict-mono-model`` with all three models; by ours with all three
-models, as ``test`` does it with ``test.with_runs``; and by ours as three ``test`` commands do it,
-one task each. They take turns in one process, TensorFlow on all cores; medians are printed, and the first turn,
-in which functions are compiled, beside them. Everything from the opening of the file to the
-complete DL2 file is counted, imports are not.
+SST-1M images with them: by ``ctlearn-predict-mono-model`` with all three models; by ours with all
+three models, as ``test`` does it with ``test.with_runs``; and by ours as three ``test`` commands do
+it, one task each. They take turns in one process, TensorFlow on all cores; medians are printed, and
+the first turn, in which functions are compiled, beside them. Everything from the opening of the
+file to the complete DL2 file is counted, imports are not.
 
 All DL2 columns are compared. CTLearn's scores of the last incomplete batch are 0.0, which is wrong;
 they are counted and left out, and so are the combinations of telescopes made from them.
