@@ -97,5 +97,6 @@ def test_paths_are_found_in_all_sections():
         ("data", "cache_dir"),
         ("model", "file"),
         ("model", "load_model_from"),
+        ("test", "with_runs"),
         ("slurm", "image"),
     }
