@@ -1,7 +1,6 @@
 """Pruning during a training: every kind of model, every way of running it, every interruption."""
 
 import shutil
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -30,16 +29,15 @@ SHAPE = (16, 16, 2)
 BLOCKS = [{"filters": 8, "blocks": 1}] * 2
 LAYERS = [{"filters": 8, "kernel_size": 3, "number": 1}] * 2
 HEAD = {"head_layers": {"energy": [8, 1]}}
+PLAIN, DUAL = (
+    {"attention_mechanism": None},
+    {"attention_mechanism": "Dual-SE", "attention_reduction_ratio": 2},
+)
+RESNET = {"type": "ResNet", "architecture": BLOCKS}
 MODELS = {
-    "SingleCNN": {"type": "SingleCNN", "architecture": LAYERS, "batchnorm": True} | HEAD,
-    "basic": {"type": "ResNet", "architecture": BLOCKS, "residual_block_type": "basic"} | HEAD,
-    "bottleneck": {
-        "type": "ResNet",
-        "architecture": BLOCKS,
-        "attention_mechanism": "Dual-SE",
-        "attention_reduction_ratio": 2,
-    }
-    | HEAD,
+    "SingleCNN": {"type": "SingleCNN", "architecture": LAYERS, "batchnorm": True} | PLAIN | HEAD,
+    "basic": RESNET | {"residual_block_type": "basic"} | PLAIN | HEAD,
+    "bottleneck": RESNET | DUAL | HEAD,
     "custom": {
         "type": "custom",
         "file": template.__file__,
@@ -229,11 +227,13 @@ def test_units_and_defaults():
     assert constant.first_final_epoch(10) == 1
 
 
-def test_only_final_epochs_compete(tmp_path):
+def test_only_final_epochs_compete(tmp_path, monkeypatch):
     final = False
     best = BestModel(tmp_path / "best.keras", True, lambda: final)
     saved = []
-    best.set_model(SimpleNamespace(save=lambda path: saved.append(epoch) or path.touch()))
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    monkeypatch.setattr(model, "save", lambda path: saved.append(epoch) or path.touch())
+    best.set_model(model)
     losses = [0.1, 0.2, 0.5, 0.6, 0.4]
     for epoch, loss in enumerate(losses):
         final = epoch >= 2

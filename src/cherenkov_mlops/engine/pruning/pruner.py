@@ -87,6 +87,11 @@ class Pruner(keras.callbacks.Callback):
         }
 
     @property
+    def names(self) -> list[str]:
+        """Names of the kernels that are pruned."""
+        return list(self._held)
+
+    @property
     def is_final(self) -> bool:
         """Whether the network is as sparse as it is to become."""
         return self.plan.schedule.is_final(self.step)
@@ -115,13 +120,13 @@ class Pruner(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Compute the first masks, if pruning begins at once."""
-        self.step = int(self.model.optimizer.iterations)
+        self.step = int(np.asarray(self.model.optimizer.iterations))
         if self.step == 0 and self.plan.schedule.is_due(-1, 0):
             self._prune()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Find the number of the first step."""
-        self._first = self.step = int(self.model.optimizer.iterations)
+        self._first = self.step = int(np.asarray(self.model.optimizer.iterations))
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Compute masks if they are due; ``batch`` is the last one of an execution."""
