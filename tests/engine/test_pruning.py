@@ -181,6 +181,19 @@ def test_layers_of_their_own(build):
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "last"),
+    [
+        ("SingleCNN", "SingleCNN_block_conv_1_1", "energy"),
+        ("basic", "ThinResNet_block_conv2_block1_1_conv", "energy"),
+    ],
+)
+def test_kernels_come_in_the_order_of_the_network(build, kind, first, last):
+    names = list(find_kernels(build(kind), with_last=True))
+    assert (names[0], names[-1]) == (first, last)
+    assert list(find_kernels(build(kind))) == names[:-1]
+
+
 class Odd(keras.layers.Layer):
     """A layer with weights that nobody knows."""
 

@@ -1,7 +1,7 @@
 """What can be pruned of a network: the kernels of its layers, nested ones too."""
 
 import logging
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from itertools import chain, count
 
 import keras
@@ -45,7 +45,7 @@ def find_kernels(model: keras.Model, *, with_last: bool = False) -> dict[str, ke
     """
     found: dict[str, keras.Variable] = {}
     last: list[str] = []
-    for layer in model._flatten_layers(include_self=False):
+    for layer in _walk(model, set()):
         attributes = _kernel_names(layer)
         if not attributes:
             continue
@@ -56,6 +56,18 @@ def find_kernels(model: keras.Model, *, with_last: bool = False) -> dict[str, ke
             found[name] = getattr(layer, attribute)
             last.append(name)
     return {name: kernel for name, kernel in found.items() if with_last or name not in last}
+
+
+def _walk(layer: keras.layers.Layer, seen: set[int]) -> Iterator[keras.layers.Layer]:
+    """All layers below one, each once, in the order in which they were put together.
+
+    ``_flatten_layers`` turns the order of nested models around.
+    """
+    for each in layer._layers:
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            yield from _walk(each, seen)
 
 
 def _unused(name: str, taken: Container[str]) -> str:
