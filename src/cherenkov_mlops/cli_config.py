@@ -105,8 +105,7 @@ def check(config: Config, overrides: Overrides) -> None:
     """
     with open_session("config-check") as session:
         loaded = _load(config, overrides)
-        availability = import_module("cherenkov_mlops.config.availability")
-        problems = availability.find_unavailable(loaded) + _find_missing_files(loaded)
+        problems = _find_missing_files(loaded)
         if loaded.ctlearn:
             tool_config = import_module("cherenkov_mlops.engine.tool_config")
             problems += tool_config.check_trait_names(loaded)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cherenkov_mlops.engine.pruning.kernels import find_kernels
 from cherenkov_mlops.engine.strategy import EvenBatches, device_strategy
 from cherenkov_mlops.stages import prepare
 from simulated import load_study, study
@@ -88,6 +89,8 @@ def test_one_device_needs_no_strategy_of_its_own():
 @pytest.mark.parametrize("task", ["type", "energy"])
 def test_two_devices(dl1_files, tmp_path, task):
     content = study(task, dl1_files, train={"batch_size": 16, "xla": task == "energy"})
+    if task == "energy":
+        content["pruning"] = {"final_sparsity": 0.5, "end_step": 8, "frequency": 2}
     config, run_dir = load_study(tmp_path, content)
     prepare.run(config, run_dir)
     environment = os.environ | {"PYTHONPATH": str(TESTS), "PYTHONWARNINGS": "ignore"}
@@ -110,3 +113,7 @@ def test_two_devices(dl1_files, tmp_path, task):
     else:
         assert "train: xla is for one device; 2 are used without it" in done.stdout
         assert run_dir.metrics.exists()
+        assert history["sparsity"].iloc[-1] == pytest.approx(0.5, abs=0.02)
+        kernels = find_kernels(keras.saving.load_model(run_dir.trained_model, compile=False))
+        for kernel in map(np.asarray, kernels.values()):
+            assert abs(np.count_nonzero(kernel) - kernel.size / 2) <= 1

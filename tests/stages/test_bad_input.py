@@ -236,8 +236,22 @@ def test_unknown_names_of_ctlearn(refuse):
     assert "ctlearn.TrainCTLearnModel.save_onnx" in refuse(UserError, **over)
 
 
-def test_pruning_is_refused(refuse):
-    assert "not available in this version" in refuse(UserError, pruning={"final_sparsity": 0.5})
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"end_step": 10_000}, "pruning.end_step: expected at most "),
+        ({"exclude": ["conv*", "fc*"]}, "pruning: expected at least one layer to prune, got none"),
+        ({"layers": {"block1*": 0.5}}, "fits none of "),
+    ],
+)
+def test_pruning_that_cannot_be(dl1_files, tmp_path, options, said):
+    content = study("energy", dl1_files, pruning={"final_sparsity": 0.5} | options)
+    config, run_dir = load_study(tmp_path, content)
+    prepare.run(config, run_dir)
+    with pytest.raises(UserError) as caught:
+        train.run(config, run_dir)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert not run_dir.train_dir.exists()
 
 
 def test_a_model_of_another_task(refuse, completed_runs):

@@ -137,6 +137,29 @@ def check_limits(ask: Ask) -> Found:
             yield high, f"expected more than {low} = {ask(low):g}, got {ask(high):g}"
 
 
+def check_pruning(ask: Ask) -> Found:
+    """Mistakes: options of pruning that have no meaning together."""
+    if ask("pruning") is None:
+        return
+    structure, constant = ask("pruning.structure"), ask("pruning.schedule") == "constant"
+    if constant and ask("pruning.initial_sparsity"):
+        yield (
+            "pruning.initial_sparsity",
+            "a constant sparsity is final_sparsity from the beginning; leave it out",
+        )
+    if structure == "2:4" and not (constant and ask("pruning.final_sparsity") == 0.5):
+        yield (
+            "pruning.structure",
+            "2:4 is a sparsity of 0.5 at once; write schedule: constant and final_sparsity: 0.5",
+        )
+    if structure != "weights" and ask("pruning.scope") == "model":
+        yield (
+            "pruning.scope",
+            f"one threshold for the model needs structure weights; {structure} has one a layer; "
+            "write scope: layer",
+        )
+
+
 CHECKS: tuple[Callable[[Ask], Found], ...] = (
     check_task_fits_mode,
     check_files_by_class,
@@ -149,6 +172,7 @@ CHECKS: tuple[Callable[[Ask], Found], ...] = (
     check_architecture,
     check_head,
     check_limits,
+    check_pruning,
 )
 
 

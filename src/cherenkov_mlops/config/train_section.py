@@ -102,7 +102,9 @@ class PruningSection(Section):
     """Magnitude pruning during the training."""
 
     schedule: Literal["polynomial", "constant"] = Field(
-        "polynomial", description="Rise of the sparsity between begin_step and end_step."
+        "polynomial",
+        description="polynomial: the sparsity rises from begin_step to end_step; constant: it is "
+        "final_sparsity from begin_step on.",
     )
     initial_sparsity: Share = Field(
         0.0, description="Share of zero weights at begin_step, as a fraction."
@@ -110,8 +112,38 @@ class PruningSection(Section):
     final_sparsity: Share = Field(
         0.5, description="Share of zero weights at end_step, as a fraction."
     )
-    begin_step: int = Field(0, ge=0, description="Training step (batch) of the first pruning.")
+    begin_step: int = Field(0, ge=0, description="When the first weights go, in units of unit.")
     end_step: int | None = Field(
-        None, ge=1, description="Training step (batch) of the last pruning; null = the last one."
+        None,
+        ge=1,
+        description="When the last weights go, in units of unit; null = after four fifths of the "
+        "epochs. Only epochs that end at final_sparsity compete for the best model.",
+    )
+    unit: Literal["steps", "epochs"] = Field(
+        "steps", description="Unit of begin_step and end_step: steps (batches) or epochs."
     )
     frequency: int = Field(100, ge=1, description="Training steps (batches) between two prunings.")
+    structure: Literal["weights", "2:4", "blocks"] = Field(
+        "weights",
+        description="What goes together: single weights; two of each four neighbours along the "
+        "input channels; or blocks of block_size.",
+    )
+    block_size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] = (
+        Field([4, 4], description="blocks: inputs and outputs of a block.")
+    )
+    scope: Literal["layer", "model"] = Field(
+        "layer",
+        description="What has one threshold: each layer, or the whole model, whose layers become "
+        "differently sparse.",
+    )
+    max_layer_sparsity: Share = Field(
+        0.98, description="scope model: the sparsest that a layer may become, as a fraction."
+    )
+    exclude: list[str] = Field(
+        [],
+        description="Patterns of layer names that stay dense, such as conv1_*; the last layer "
+        "before the output always does.",
+    )
+    layers: dict[str, Share] = Field(
+        {}, description="Final sparsity of layers by pattern of their names, as {conv1_*: 0.3}."
+    )

@@ -4,12 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-_COLUMNS = {
-    "type": ["gh_score"],
-    "energy": ["reco_energy"],
-    "cameradirection": ["reco_alt", "reco_az"],
-    "skydirection": ["reco_alt", "reco_az"],
-}
+from cherenkov_mlops.tasks import TASKS
 
 
 def describe_predictions(
@@ -32,7 +27,7 @@ def describe_predictions(
         ``n`` rows, ``n_distinct`` predictions, ``n_most_common``: rows that share the most common
         one; for energies also ``trained_tev``, ``n_below`` and ``n_above`` it.
     """
-    repeats = events.value_counts(_COLUMNS[task], sort=False)
+    repeats = events.value_counts(list(TASKS[task].units), sort=False)
     facts: dict[str, Any] = {
         "n": len(events),
         "n_distinct": len(repeats),

@@ -10,7 +10,7 @@ import tables
 from astropy.table import Column
 from ctapipe.core.expression_engine import ExpressionEngine
 from ctapipe.io.hdf5tableio import get_column_attrs, get_column_transforms
-from ctapipe.io.tableio import EnumColumnTransform
+from ctapipe.io.tableio import ColumnTransform, EnumColumnTransform
 
 PARAMETERS = "/dl1/event/telescope/parameters"
 SHOWERS = "/simulation/event/subarray/shower"
@@ -21,8 +21,19 @@ IMAGE_KEYS = (*EVENT_KEYS, "tel_id")
 
 def read_column(table: tables.Table, name: str) -> Column:
     """The column with its unit, as ctapipe would decode it."""
-    stored = table.col(name)
-    transform = get_column_transforms(get_column_attrs(table)).get(name)
+    return decode(table.col(name), get_column_transforms(get_column_attrs(table)).get(name))
+
+
+def decode(stored: np.ndarray, transform: ColumnTransform | None) -> Column:
+    """Values of a column with their unit; names of an enumeration stay numbers.
+
+    Parameters
+    ----------
+    stored : array
+        Values as they are in the file.
+    transform : ColumnTransform, optional
+        What ctapipe did to them when it wrote them.
+    """
     if transform is None or isinstance(transform, EnumColumnTransform):
         return Column(stored)
     values = transform.inverse(stored)

@@ -51,9 +51,9 @@ class Backup:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def best_val_loss(self) -> float:
-        """Lowest validation loss so far."""
-        return min(row["val_loss"] for row in self.history)
+    def best_val_loss(self) -> float | None:
+        """Validation loss of the best model so far; None if no epoch was one to be kept."""
+        return self.callbacks["BestModel"]["best"]
 
 
 def write_backup(backup: Backup, path: Path) -> Path:

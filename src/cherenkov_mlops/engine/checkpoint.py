@@ -1,7 +1,7 @@
 """What is kept at the end of each epoch: the best model, and all that resuming needs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,33 +37,41 @@ class BestModel(keras.callbacks.Callback):
         Where; the model of an earlier epoch stays until the new one is complete.
     best_only : bool
         Whether a model has to be better to replace an earlier one.
+    competes : callable
+        Whether the model of this epoch is one to be kept. Until the first that is, the latest
+        model is there, and any that competes replaces it.
+
+    Attributes
+    ----------
+    best : float or None
+        Lowest validation loss of the epochs that competed.
+    best_epoch : int or None
+        Number of that epoch, from 1.
     """
 
-    def __init__(self, path: Path, best_only: bool):
+    def __init__(self, path: Path, best_only: bool, competes: Callable[[], bool] = lambda: True):
         super().__init__()
-        self.path, self.best_only = path, best_only
+        self.path, self.best_only, self.competes = path, best_only, competes
         self.best: float | None = None
+        self.best_epoch: int | None = None
 
     def get_state(self) -> dict[str, Any]:
         """What has to be known after an interruption."""
-        return {"best": self.best}
+        return {"best": self.best, "best_epoch": self.best_epoch}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Take back what ``get_state`` gave."""
-        self.best = state["best"]
-
-    def is_wanted(self, loss: float) -> bool:
-        """Whether the model of an epoch with this validation loss is to be kept."""
-        return self.best is None or not self.best_only or loss < self.best
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save the model if it is wanted."""
         loss = float(logs["val_loss"])
-        if not self.is_wanted(loss):
-            return
-        with atomic_path(self.path) as temporary, as_float32(self.model):
-            self.model.save(temporary)
-        self.best = loss if self.best is None else min(loss, self.best)
+        is_best = self.best is None or loss < self.best
+        if is_best or not self.best_only:
+            with atomic_path(self.path) as temporary, as_float32(self.model):
+                self.model.save(temporary)
+        if is_best and self.competes():
+            self.best, self.best_epoch = loss, epoch + 1
 
 
 class KeepState(keras.callbacks.Callback):

@@ -11,16 +11,11 @@ from ctapipe.coordinates import NominalFrame
 from ctapipe.io import read_table
 from dl1_data_handler.reader import LST_EPOCH
 
+from cherenkov_mlops.data.stored_columns import EVENT_KEYS, IMAGE_KEYS, PARAMETERS
 from cherenkov_mlops.engine.cut_counts import CutCounts
-from cherenkov_mlops.engine.opening import PARAMETERS, OpenedDataSet
+from cherenkov_mlops.engine.opening import OpenedDataSet
 from cherenkov_mlops.engine.pixels import IMAGES, telescope_node
-from cherenkov_mlops.engine.stored_table import (
-    EVENT_KEYS,
-    TELESCOPE_KEYS,
-    JoinedColumns,
-    StoredTable,
-    find_rows,
-)
+from cherenkov_mlops.engine.stored_table import JoinedColumns, StoredTable, find_rows
 from cherenkov_mlops.errors import DataError
 
 # Added by the reader, not read from a file.
@@ -64,7 +59,7 @@ class ExampleTables(OpenedDataSet):
     def _construct_images(self) -> Table:
         examples = self._read_all_files()
         # The last key counts first; equal numbers stay in the order of the files.
-        order = np.lexsort([examples[key] for key in reversed(TELESCOPE_KEYS)])
+        order = np.lexsort([examples[key] for key in reversed(IMAGE_KEYS)])
         examples = examples[order]
         examples.add_column(np.arange(len(examples)), name="index", index=0)
         self.example_identifiers = examples
@@ -146,8 +141,8 @@ class ExampleTables(OpenedDataSet):
         """Row of the image that belongs to each row of the parameters."""
         if not self.force_dl1_lookup:
             return np.arange(len(parameters))
-        images = StoredTable(file, telescope_node(IMAGES, tel_id), columns=TELESCOPE_KEYS)
-        return find_rows(parameters, images, TELESCOPE_KEYS, agree_on=())
+        images = StoredTable(file, telescope_node(IMAGES, tel_id), columns=IMAGE_KEYS)
+        return find_rows(parameters, images, IMAGE_KEYS, agree_on=())
 
     def _as_table(
         self, rows: JoinedColumns, images: np.ndarray, file: tables.File, tel_id: int

@@ -15,11 +15,11 @@ from ctapipe.io import read_table
 from dl1_data_handler.image_mapper import ImageMapper
 from dl1_data_handler.reader import DLDataReader, ProcessType, TableQualityQuery
 
+from cherenkov_mlops.data.stored_columns import PARAMETERS
 from cherenkov_mlops.engine.mappers import find_mapper
 from cherenkov_mlops.engine.pixels import IMAGES, telescope_node
 from cherenkov_mlops.errors import DataError
 
-PARAMETERS = "/dl1/event/telescope/parameters"
 INSTRUMENT = "/configuration/instrument"
 #: HDF5's memory for chunks of one table; its default, 16 MB, adds up over files and telescopes.
 CHUNK_CACHE_BYTES = 2**20

@@ -7,8 +7,8 @@ import numpy as np
 from astropy.table import Table
 from sklearn.model_selection import GroupShuffleSplit
 
+from cherenkov_mlops.data.stored_columns import IMAGE_KEYS
 from cherenkov_mlops.engine.examples import ExampleTables
-from cherenkov_mlops.engine.stored_table import TELESCOPE_KEYS
 from cherenkov_mlops.errors import DataError
 
 
@@ -89,6 +89,6 @@ def examples_of(reader: ExampleTables) -> Table:
 def digest_examples(reader: ExampleTables) -> str:
     """Digest of which examples the reader has, in which order: what row numbers refer to."""
     events = examples_of(reader)
-    names = [name for name in ("file_index", *TELESCOPE_KEYS) if name in events.colnames]
+    names = [name for name in ("file_index", *IMAGE_KEYS) if name in events.colnames]
     identity = np.stack([np.asarray(events[name], dtype=np.int64) for name in names], axis=1)
     return hashlib.sha256(np.ascontiguousarray(identity).tobytes()).hexdigest()

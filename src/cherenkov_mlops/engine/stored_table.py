@@ -2,18 +2,14 @@
 
 from collections.abc import Sequence
 
-import astropy.units as u
 import numpy as np
 import pandas as pd
 import tables
 from astropy.table import Column
 from ctapipe.io.hdf5tableio import get_column_attrs, get_column_transforms
-from ctapipe.io.tableio import EnumColumnTransform
 
+from cherenkov_mlops.data.stored_columns import decode
 from cherenkov_mlops.errors import DataError
-
-EVENT_KEYS = ("obs_id", "event_id")
-TELESCOPE_KEYS = (*EVENT_KEYS, "tel_id")
 
 
 class StoredTable:
@@ -42,14 +38,7 @@ class StoredTable:
         return len(self._stored[self.names[0]])
 
     def __getitem__(self, name: str) -> Column:
-        stored = self._stored[name]
-        transform = self._transforms.get(name)
-        if transform is None or isinstance(transform, EnumColumnTransform):
-            return Column(stored)
-        values = transform.inverse(stored)
-        if isinstance(values, u.Quantity):
-            return Column(values.value, unit=values.unit)
-        return Column(values)
+        return decode(self._stored[name], self._transforms.get(name))
 
 
 class JoinedColumns:

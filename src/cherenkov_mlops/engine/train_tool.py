@@ -8,6 +8,7 @@ import keras
 from ctapipe.core.traits import Bool, CaselessStrEnum, Float, List, Path
 from ctlearn.tools.train_model import TrainCTLearnModel
 
+from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.data.manifest import Manifest
 from cherenkov_mlops.data.pixel_cache import PixelCache
 from cherenkov_mlops.engine.backup import Backup
@@ -22,6 +23,10 @@ from cherenkov_mlops.engine.callbacks import (
 from cherenkov_mlops.engine.checkpoint import BestModel, KeepState
 from cherenkov_mlops.engine.loader import SampledLoader
 from cherenkov_mlops.engine.precision import use_mixed_precision
+from cherenkov_mlops.engine.pruning.constraint import hold_zeros
+from cherenkov_mlops.engine.pruning.kernels import find_kernels
+from cherenkov_mlops.engine.pruning.plan import make_plan
+from cherenkov_mlops.engine.pruning.pruner import Pruner
 from cherenkov_mlops.engine.reader import READERS
 from cherenkov_mlops.engine.running import GuestTool
 from cherenkov_mlops.engine.split import digest_examples
@@ -61,6 +66,10 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         When the training has to be over.
     cache : PixelCache, optional
         Where the pixels come from; None reads the HDF5 files.
+    pruning : PruningSection, optional
+        Which weights are set to zero on the way.
+    keep_zeros : bool
+        Hold weights at zero that are zero in the prepared model: one that was pruned before.
     show_progress : bool
         Show a bar over the batches of each epoch.
     """
@@ -97,10 +106,13 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         backup: Backup | None = None,
         limit: TimeLimit | None = None,
         cache: PixelCache | None = None,
+        pruning: PruningSection | None = None,
+        keep_zeros: bool = False,
         show_progress: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.pruning, self.keep_zeros = pruning, keep_zeros
         self.run_dir, self.manifest = run_dir, manifest
         self.made_of, self.backup, self.cache = made_of, backup, cache
         self.limit, self.requests = limit or TimeLimit(), StopRequests()
@@ -131,6 +143,7 @@ class TrainTool(GuestTool, TrainCTLearnModel):
             balance=self.balance,
         )
         self.validation_loader = self._make_loader("validation")
+        self.pruner = self._make_pruner()
         self.callbacks = self._make_callbacks()
 
     def _make_loader(self, part: str, **sampling) -> SampledLoader:
@@ -148,19 +161,33 @@ class TrainTool(GuestTool, TrainCTLearnModel):
             **sampling,
         )
 
+    def _make_pruner(self) -> Pruner | None:
+        if self.pruning is None:
+            return None
+        return Pruner(make_plan(self.pruning, len(self.training_loader), self.n_epochs))
+
     def _make_callbacks(self) -> list[keras.callbacks.Callback]:
         self.history = History(self.run_dir.history)
+        path, best_only = self.run_dir.trained_model, self.save_best_validation_only
+        pruner = self.pruner
+        if pruner is None:
+            self.best_model = BestModel(path, best_only)
+        else:
+            self.best_model = BestModel(path, best_only, lambda: pruner.is_final)
         callbacks = [
             EpochFacts(self.training_loader),
             RefuseNaN(),
-            BestModel(self.run_dir.trained_model, self.save_best_validation_only),
+            *([pruner] if pruner else []),
+            self.best_model,
             keras.callbacks.TensorBoard(self.run_dir.tensorboard, write_graph=False),
         ]
         if self.lr_reducing:
             options = {key: self.lr_reducing[key] for key in self.lr_reducing}
             callbacks.append(reduce_learning_rate(**options, fraction=self.percentage_per_epoch))
         if self.early_stopping:
-            callbacks.append(keras.callbacks.EarlyStopping(**self.early_stopping))
+            first = pruner.plan.first_final_epoch(len(self.training_loader)) if pruner else 0
+            options = dict(self.early_stopping) | {"start_from_epoch": first}
+            callbacks.append(keras.callbacks.EarlyStopping(**options))
         if self.show_progress:
             callbacks.append(ProgressBar(self.n_epochs))
         callbacks += [self.history, EpochLines(self.n_epochs)]
@@ -211,6 +238,7 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         model = keras.saving.load_model(self.prepared_model)
         if self.mixed_precision:
             use_mixed_precision(model)
+        self._hold_weights(model)
         losses, metrics = self._get_losses_and_mertics(self.reco_tasks)
         # As Keras by default: XLA knows no communication between the devices of one process.
         if self.xla and self.n_devices > 1:
@@ -225,6 +253,13 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         if self.backup is not None:
             self.state.restore(model, self.backup)
         return model
+
+    def _hold_weights(self, model: keras.Model) -> None:
+        """Hold weights at zero that are so before, or become so, in the training."""
+        if self.keep_zeros and (n_held := hold_zeros(find_kernels(model, with_last=True))):
+            log.info("train: %d weights that are 0 in the loaded model stay 0", n_held)
+        if self.pruner is not None:
+            self.pruner.attach(model)
 
     def _find_first_epoch(self) -> int:
         """Complete epochs; all of them, if the training ended itself."""

@@ -3,7 +3,6 @@
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import rich
 import tensorflow as tf
 
@@ -61,6 +60,8 @@ def train_model(
         backup=backup,
         limit=limit,
         cache=pixel_cache(config, run_dir),
+        pruning=config.pruning,
+        keep_zeros=config.model.type == "loaded",
         show_progress=rich.get_console().is_terminal,
         config=tool_traits(
             "TrainCTLearnModel",
@@ -121,13 +122,14 @@ def _tool_options(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dic
 
 def _facts(config: RunConfig, manifest: Manifest, tool: TrainTool) -> dict[str, Any]:
     history = tool.history.rows
-    losses = np.array([row["val_loss"] for row in history])
-    best = int(np.argmin(losses)) if config.train.save_best_validation_only else len(losses) - 1
+    # Without a best one the training ended before its pruning did.
+    best = tool.best_model.best_epoch if config.train.save_best_validation_only else None
+    best = best or len(history)
     return {
         "scheduled_epochs": config.train.n_epochs,
         "effective_epochs": len(history),
-        "best_epoch": best + 1,
-        "best_val_loss": float(losses[best]),
+        "best_epoch": best,
+        "best_val_loss": float(history[best - 1]["val_loss"]),
         "batch_size": config.train.batch_size,
         "n_training_events": len(manifest.training_rows),
         "n_validation_events": len(manifest.validation_rows),

@@ -12,6 +12,8 @@ from cherenkov_mlops.figures.style import FAINT, LINE_STYLES, PALETTE, run_style
 
 _LOSSES = ("loss", "val_loss")
 _LEARNING_RATES = ("learning_rate", "lr")
+#: Columns of single layers of a network that is pruned.
+_SPARSITY, _THRESHOLD = "sparsity/", "threshold/"
 
 
 def loss_history(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,6 +84,33 @@ def learning_rate(ax: Axes, *, epoch, rate, attempts, label, style):
     ax.plot(epoch, rate, drawstyle="steps-mid", label=label, **style)
 
 
+def sparsity_history(training: Mapping[str, Any]) -> dict[str, Any]:
+    """``epoch``, ``sparsity`` of the whole and of each of the ``layers``; empty without pruning."""
+    history = training.get("history", {})
+    if not history.get("sparsity"):
+        return {}
+    layers = {name: values for name, values in history.items() if name.startswith(_SPARSITY)}
+    return {"epoch": _epochs(history), "sparsity": history["sparsity"], "layers": layers}
+
+
+@figure(
+    task="generic",
+    title="Sparsity",
+    data=sparsity_history,
+    overlay=True,
+    axes={"xlabel": "Epoch", "ylabel": "Share of zeros"},
+)
+def sparsity(ax: Axes, *, epoch, sparsity, layers, label, style):
+    """Share of zeros among the weights that are pruned: of all (marked), and of each layer (thin).
+
+    Only epochs at the final sparsity compete for the model that is kept.
+    """
+    _prepare_epochs(ax, [])
+    for values in layers.values():
+        ax.plot(epoch, values, color=style["color"], linewidth=0.8, alpha=0.5)
+    ax.plot(epoch, sparsity, label=label, **style)
+
+
 def metric_columns(training: Mapping[str, Any]) -> dict[str, Any]:
     """``epoch`` and the logged ``columns`` that exist for training and for validation events."""
     columns = {
@@ -140,9 +169,13 @@ def logged_quantities(ax: Axes, *, epoch, columns, label, style):
 
 
 def _other_columns(training: Mapping[str, Any]) -> dict[str, list[float]]:
-    known = {"epoch", *_LOSSES, *_LEARNING_RATES}
+    known = {"epoch", "sparsity", *_LOSSES, *_LEARNING_RATES}
     history = training.get("history", {})
-    return {name: values for name, values in history.items() if name not in known and values}
+    return {
+        name: values
+        for name, values in history.items()
+        if name not in known and not name.startswith((_SPARSITY, _THRESHOLD)) and values
+    }
 
 
 def _epochs(history: Mapping[str, Any]) -> list[float]:

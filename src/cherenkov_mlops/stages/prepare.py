@@ -3,7 +3,6 @@
 import logging
 import shutil
 
-from cherenkov_mlops.config.availability import find_unavailable
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.findings import tell
 from cherenkov_mlops.data.inputs import inspect_inputs
@@ -30,7 +29,7 @@ def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
     DataError
         A file cannot be used, or no event passes the cuts.
     """
-    if problems := find_unavailable(config) + check_trait_names(config):
+    if problems := check_trait_names(config):
         raise ConfigError(problems)
     run_stage("prepare", config, run_dir, _prepare, force=force)
 

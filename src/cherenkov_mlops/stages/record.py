@@ -26,7 +26,7 @@ OWNERS = {
     "data.cache_dtype": "train",
     "model": "prepare",
     "ctlearn": "prepare",
-    "pruning": "prepare",
+    "pruning": "train",
     "train": "train",
     "train.validation_split": "prepare",
     "train.split_by": "prepare",

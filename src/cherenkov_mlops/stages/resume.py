@@ -86,9 +86,11 @@ def describe_next(backup: Backup, n_epochs: int) -> str:
 
 def announce(number: int, backup: Backup, asked: RunConfig, kept: RunConfig) -> None:
     """Log which attempt this is, where it goes on, and what it ignores."""
+    best = backup.best_val_loss
     log.info(
-        "train: attempt %d, %s, best %.4f kept",
-        *(number, describe_next(backup, kept.train.n_epochs), backup.best_val_loss),
+        "train: attempt %d, %s, %s",
+        *(number, describe_next(backup, kept.train.n_epochs)),
+        "not yet as sparse as asked for" if best is None else f"best {best:.4f} kept",
     )
     if ignored := describe_ignored(asked, kept):
         log.info(ignored)
