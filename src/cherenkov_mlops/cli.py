@@ -9,6 +9,7 @@ import typer
 
 from cherenkov_mlops import __version__
 from cherenkov_mlops.cli_cache import cache_app
+from cherenkov_mlops.cli_compress import compress
 from cherenkov_mlops.cli_config import (
     Config,
     Deadline,
@@ -49,7 +50,7 @@ app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.add_typer(cache_app, name="cache")
 app.command()(init)
-for _command in (convert, merge, slim):
+for _command in (convert, merge, slim, compress):
     app.command()(_command)
 
 

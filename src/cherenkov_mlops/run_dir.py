@@ -135,6 +135,11 @@ class RunDir:
         return self.train_dir / "ctlearn_model.keras"
 
     @property
+    def exported_model(self) -> Path:
+        """The model in another format, of a run that ``compress`` made."""
+        return self.train_dir / "ctlearn_model.tflite"
+
+    @property
     def history(self) -> Path:
         """One row an epoch: loss, validation loss, learning rate, metrics."""
         return self.train_dir / "history.csv"

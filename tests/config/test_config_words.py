@@ -98,5 +98,6 @@ def test_paths_are_found_in_all_sections():
         ("model", "file"),
         ("model", "load_model_from"),
         ("test", "with_runs"),
+        ("export", "of"),
         ("slurm", "image"),
     }

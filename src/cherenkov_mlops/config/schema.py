@@ -73,6 +73,15 @@ class SlurmSection(Section):
     binds: list[str] = Field([], description="Folders to bind into the container, host:container.")
 
 
+class ExportSection(Section):
+    """Which form of the trained model is tested; written by ``compress``."""
+
+    format: Literal["float32", "float16", "dynamic", "int8"] = Field(
+        description="How LiteRT stores and computes numbers."
+    )
+    of: FilePath = Field(description="Folder of the run that was exported.")
+
+
 class RunConfig(Section):
     """All options of one run, with the places they were read from."""
 
@@ -93,6 +102,10 @@ class RunConfig(Section):
         None, description="Magnitude pruning during the training; null = none."
     )
     test: TestSection = Field(TestSection(), description="Testing.")
+    export: ExportSection | None = Field(
+        None,
+        description="Written by `compress`: the form in which the model is tested; null = Keras.",
+    )
     report: ReportSection = Field(ReportSection(), description="The page.")
     slurm: SlurmSection = Field(SlurmSection(), description="What a SLURM job asks for.")
     ctlearn: dict[str, dict[str, Any]] = Field(

@@ -31,7 +31,7 @@ def find_models(config: RunConfig, run_dir: RunDir) -> dict[str, Path]:
         A folder holds no trained run, a task is there twice, or a network sees the events in
         another way.
     """
-    models = {config.task: run_dir.trained_model}
+    models = {config.task: tested_model(config, run_dir)}
     for folder in config.test.with_runs:
         other, place = _open(Path(folder))
         if other.task in models:
@@ -41,8 +41,13 @@ def find_models(config: RunConfig, run_dir: RunDir) -> dict[str, Path]:
             if ours != theirs:
                 raise _refusal(folder, f"data.{name}: {ours}, as in this run", str(theirs))
         load_custom_code(other, place)
-        models[other.task] = place.trained_model
+        models[other.task] = tested_model(other, place)
     return models
+
+
+def tested_model(config: RunConfig, run_dir: RunDir) -> Path:
+    """The file that ``test`` predicts with."""
+    return run_dir.trained_model if config.export is None else run_dir.exported_model
 
 
 def _open(folder: Path) -> tuple[RunConfig, RunDir]:

@@ -84,7 +84,13 @@ def _sizes_without_optimizer(model: keras.Model) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "model.keras"
         model.save(plain)
+        return file_sizes(plain)
+
+
+def file_sizes(path: Path) -> tuple[int, int]:
+    """Bytes of a file, as it is and deflated."""
+    with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "model.zip"
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            archive.write(plain, "model.keras")
-        return plain.stat().st_size, packed.stat().st_size
+            archive.write(path, path.name)
+        return path.stat().st_size, packed.stat().st_size

@@ -3,7 +3,6 @@
 import time
 from pathlib import Path as FilePath
 
-import keras
 import numpy as np
 import tables
 import tensorflow as tf
@@ -20,6 +19,7 @@ from ctlearn.tools.predict_model import (
 )
 
 from cherenkov_mlops.engine.loader import SampledLoader
+from cherenkov_mlops.engine.networks import load_network
 from cherenkov_mlops.engine.opening import INSTRUMENT
 from cherenkov_mlops.engine.reader import READERS
 from cherenkov_mlops.engine.running import GuestTool
@@ -118,10 +118,7 @@ class CuredPrediction(GuestTool, PredictCTLearnModel):
         given = {task: getattr(self, trait) for task, trait in MODEL_TRAITS.items()}
         paths = {task: path for task, path in given.items() if path is not None}
         with self.strategy.scope():
-            models = {
-                task: keras.saving.load_model(path, compile=False) for task, path in paths.items()
-            }
-        networks = {task: _compiled_call(model) for task, model in models.items()}
+            networks = {task: load_network(path) for task, path in paths.items()}
         batches: dict[str, list[np.ndarray]] = {task: [] for task in paths}
         loader = self._make_loader()
         for index in range(len(loader)):
@@ -186,10 +183,5 @@ class StereoPredictTool(StereoPredictCTLearnModel, CuredPrediction):
     name = "cherenkov-mlops-predict-stereo"
 
 
-def _compiled_call(model: keras.Model) -> tf.types.experimental.PolymorphicFunction:
-    """The model as one graph; ``Model.predict`` costs far more per call."""
-    return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
-
-
-def _values(output: tf.Tensor | dict[str, tf.Tensor], task: str) -> np.ndarray:
+def _values(output: tf.Tensor | np.ndarray | dict[str, tf.Tensor], task: str) -> np.ndarray:
     return np.asarray(output[task] if isinstance(output, dict) else output)

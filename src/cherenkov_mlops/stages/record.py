@@ -32,6 +32,7 @@ OWNERS = {
     "train.split_by": "prepare",
     "sampling": "train",
     "test": "test",
+    "export": "test",
     "report": "report",
 }
 UPSTREAM = {"train": "prepare", "test": "train", "report": "test"}
@@ -164,9 +165,10 @@ def fingerprint(
         for file in _model_files(config):
             made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     if stage == "test":
-        for model in (RunDir(Path(folder)).trained_model for folder in config.test.with_runs):
-            if model.is_file():
-                made_of[f"file {model}"] = hashlib.sha256(model.read_bytes()).hexdigest()
+        for folder in (run_dir, *(RunDir(Path(path)) for path in config.test.with_runs)):
+            for model in (folder.trained_model, folder.exported_model):
+                if model.is_file() and (folder is not run_dir or config.export):
+                    made_of[f"file {model}"] = hashlib.sha256(model.read_bytes()).hexdigest()
     if stage in UPSTREAM:
         made_of[f"stage {UPSTREAM[stage]}"] = record.completion(UPSTREAM[stage])
     return made_of

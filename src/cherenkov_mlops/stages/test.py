@@ -11,7 +11,7 @@ from cherenkov_mlops.data.inputs import Inputs, inspect_inputs
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.data.overlap import warn_of_overlap
 from cherenkov_mlops.data.predictions import describe_predictions
-from cherenkov_mlops.engine.cost import model_facts
+from cherenkov_mlops.engine.cost import file_sizes, model_facts
 from cherenkov_mlops.engine.model_builder import load_model_file
 from cherenkov_mlops.engine.prediction import predict_inputs
 from cherenkov_mlops.engine.training import load_custom_code
@@ -49,6 +49,9 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
 
     facts = json.loads(run_dir.training_record.read_text(encoding="utf-8"))
     facts |= model_facts(load_model_file(run_dir.trained_model)) | timing
+    if config.export is not None:
+        size, zipped = file_sizes(run_dir.exported_model)
+        facts |= {"model_size_mb": size / 1e6, "model_size_zipped_mb": zipped / 1e6}
     facts["testing_time_s"] = time.perf_counter() - started
 
     events, n_invalid = read_predictions(config, testing, run_dir)

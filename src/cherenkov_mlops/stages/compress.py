@@ -1,0 +1,115 @@
+"""``compress``: the trained model of a run in smaller number formats, each a run of its own."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cherenkov_mlops.config.schema import ExportSection, RunConfig
+from cherenkov_mlops.config.text import to_yaml
+from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
+from cherenkov_mlops.engine.cost import file_sizes, model_facts
+from cherenkov_mlops.engine.exporting import draw_images, export_model
+from cherenkov_mlops.engine.model_builder import load_model_file
+from cherenkov_mlops.engine.networks import load_network
+from cherenkov_mlops.engine.training import load_custom_code
+from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
+from cherenkov_mlops.stages.record import RunRecord
+
+#: What is as large as the training itself, or of no use without it.
+LEFT_OUT = shutil.ignore_patterns("tensorboard", "backup", ".*")
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """One export.
+
+    Parameters
+    ----------
+    run_dir : RunDir
+        Run whose ``test`` uses it.
+    size, zipped : int
+        Bytes of its file, as it is and deflated.
+    zipped_share : float
+        Of the deflated Keras model without optimizer state.
+    difference : float
+        Largest absolute difference of an output from the Keras model's, for training events.
+    """
+
+    run_dir: RunDir
+    size: int
+    zipped: int
+    zipped_share: float
+    difference: float
+
+
+def run(
+    config: RunConfig, run_dir: RunDir, formats: Sequence[str], *, force: bool = False
+) -> list[Compressed]:
+    """What became of each format; its run is there afterwards, ready for ``test``.
+
+    Raises
+    ------
+    UserError
+        The run is not trained, is an export itself, or a folder is there already.
+    DataError
+        Files changed since ``prepare``, or pixel values are NaN.
+    """
+    if config.export is not None or RunRecord.read(run_dir).state("train") != "complete":
+        what = "an export" if config.export else "a run that is not trained"
+        raise UserError(f"compress: {run_dir.path}: expected a trained run, got {what}")
+    targets = {kind: RunDir(run_dir.path.with_name(f"{run_dir.name}_{kind}")) for kind in formats}
+    for target in targets.values():
+        if target.path.exists() and not force:
+            raise UserError(f"compress: {target.path}: is there already; write --force")
+    manifest = read_manifest(run_dir)
+    check_unchanged(manifest.inputs)
+    load_custom_code(config, run_dir)
+    model = load_model_file(run_dir.trained_model)
+    images = draw_images(config, manifest)
+    expected = _only(model(images, training=False))
+    dense = model_facts(model)["model_size_zipped_mb"] * 1e6
+    found = []
+    for kind, target in targets.items():
+        with _new_run(config, run_dir, target, kind) as made:
+            export_model(model, made.exported_model, kind, images)
+            got = _only(load_network(made.exported_model)(images))
+        size, zipped = file_sizes(target.exported_model)
+        difference = float(np.abs(got - expected).max())
+        found.append(Compressed(target, size, zipped, zipped / dense, difference))
+    return found
+
+
+@contextmanager
+def _new_run(config: RunConfig, source: RunDir, target: RunDir, kind: str) -> Iterator[RunDir]:
+    """Copy of a trained run under another name, in place when all went well."""
+    made = RunDir(target.path.with_name(f".{target.name}.{os.getpid()}.tmp"))
+    try:
+        for part in (source.manifest.parent, source.train_dir):
+            shutil.copytree(part, made.path / part.name, ignore=LEFT_OUT)
+        run_section = config.run.model_copy(update={"name": target.name, "dir": target.path.parent})
+        export = ExportSection(format=kind, of=source.path.resolve())
+        copy = config.model_copy(update={"run": run_section, "export": export})
+        write_text_atomically(made.config, to_yaml(copy.dump()))
+        write_text_atomically(made.resolved_config, to_yaml(copy.dump()))
+        record = RunRecord.read(source).content
+        stages = {name: record["stages"][name] for name in ("prepare", "train")}
+        about = {"id": uuid.uuid4().hex, "name": target.name, "exported_from": record["id"]}
+        write_json_atomically(made.record, record | about | {"stages": stages})
+        yield made
+        if target.path.exists():
+            shutil.rmtree(target.path)
+        made.path.rename(target.path)
+    finally:
+        shutil.rmtree(made.path, ignore_errors=True)
+
+
+def _only(output: Any) -> np.ndarray:
+    """The values of a model's only output."""
+    return np.asarray(next(iter(output.values())) if isinstance(output, dict) else output)
