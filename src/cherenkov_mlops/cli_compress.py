@@ -47,7 +47,7 @@ def compress(
             table.add_column(name, justify="left" if name == "run" else "right", overflow="fold")
         for each in done:
             table.add_row(
-                str(each.run_dir.path),
+                each.run_dir.name,
                 f"{each.size / 1e6:.3g}",
                 f"{each.zipped / 1e6:.3g}",
                 f"{100 * each.zipped_share:.1f} %",

@@ -111,6 +111,15 @@ def test_exports_of_exports_and_of_untrained_runs_are_refused(exports, dl1_files
         compress.run(config, run_dir, ["int8"])
 
 
+def test_a_lost_export_is_named(exports, tmp_path):
+    *_, made = exports
+    copy = RunDir(shutil.copytree(made[1].run_dir.path, tmp_path / "copy"))
+    copy.exported_model.unlink()
+    config, run_dir = open_run(copy.path)
+    with pytest.raises(UserError, match=r"found no file; make it again: compress .*base --to flo"):
+        test.run(config, run_dir, force=True)
+
+
 def test_without_litert_it_says_what_to_install(exports, monkeypatch):
     *_, made = exports
 
