@@ -30,7 +30,7 @@ def compress(
         bool, typer.Option("--force", help="Replace runs of earlier exports.")
     ] = False,
 ) -> None:
-    """Export a trained model to LiteRT, each format as a run of its own.
+    """Export a trained model to LiteRT, each as a run of its own.
 
     `test`, `report` and `compare` take these runs as any other.
     """
