@@ -240,7 +240,7 @@ def test_unknown_names_of_ctlearn(refuse):
     ("options", "said"),
     [
         ({"end_step": 10_000}, "pruning.end_step: expected at most "),
-        ({"exclude": ["conv*", "fc*"]}, "pruning: expected at least one layer to prune, got none"),
+        ({"exclude": ["*conv*", "fc*"]}, "pruning: expected at least one layer to prune, got none"),
         ({"layers": {"block1*": 0.5}}, "fits none of "),
     ],
 )
