@@ -37,7 +37,7 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.engine.model_builder import build_model
 from cherenkov_mlops.engine.predict_tool import MODEL_TRAITS
 from cherenkov_mlops.engine.prediction import Job, predict_file
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.reading.reader import CuredImageReader
 from cherenkov_mlops.engine.tool_config import base_traits
 
 TASKS = ("type", "energy", "cameradirection")

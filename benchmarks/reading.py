@@ -44,9 +44,9 @@ from machine import describe_machine, seconds_of, take_turns, use_one_core
 from traitlets.config import Config
 
 from cherenkov_mlops.data.pixel_cache import PixelCache
-from cherenkov_mlops.engine import reader as reader_module
 from cherenkov_mlops.engine.loader import SampledLoader
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.reading import reader as reader_module
+from cherenkov_mlops.engine.reading.reader import CuredImageReader
 
 BATCH_SIZE = 64
 LABELS = ["energy", "cameradirection", "type"]

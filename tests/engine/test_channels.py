@@ -7,8 +7,8 @@ from ctapipe.core import run_tool
 from ctapipe.io import read_table
 from ctapipe.tools.process import ProcessorTool
 
-from cherenkov_mlops.engine.channels import channel_pixels
-from cherenkov_mlops.engine.pixels import ImagePixels
+from cherenkov_mlops.engine.reading.channels import channel_pixels
+from cherenkov_mlops.engine.reading.pixels import ImagePixels
 from cherenkov_mlops.stages import simulate
 
 IMAGE = np.array([[0.5, 20.0, -1.0], [3.0, 4.0, 100.0]], dtype=np.float32)

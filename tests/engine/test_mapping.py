@@ -9,9 +9,9 @@ from dl1_data_handler.image_mapper import ImageMapper
 from scipy.sparse import csr_matrix
 from traitlets.config import Config
 
-from cherenkov_mlops.engine import mappers
-from cherenkov_mlops.engine.mappers import StoredMapper, find_mapper
-from cherenkov_mlops.engine.mapping import map_images
+from cherenkov_mlops.engine.reading import mappers
+from cherenkov_mlops.engine.reading.mappers import StoredMapper, find_mapper
+from cherenkov_mlops.engine.reading.mapping import map_images
 from cherenkov_mlops.simulation.instrument import sst1m_pair
 
 RNG = np.random.default_rng(3)

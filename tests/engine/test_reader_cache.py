@@ -12,10 +12,10 @@ from dl1_data_handler.reader import DLImageReader, DLWaveformReader
 from traitlets.config import Config
 
 from cherenkov_mlops.data.pixel_cache import PixelCache, find_entries
-from cherenkov_mlops.engine.channels import crop_waveforms
 from cherenkov_mlops.engine.loader import SampledLoader
-from cherenkov_mlops.engine.opening import allow_open_files
-from cherenkov_mlops.engine.reader import CuredImageReader, CuredWaveformReader
+from cherenkov_mlops.engine.reading.channels import crop_waveforms
+from cherenkov_mlops.engine.reading.opening import allow_open_files
+from cherenkov_mlops.engine.reading.reader import CuredImageReader, CuredWaveformReader
 from cherenkov_mlops.errors import DataError
 
 CHANNELS = ["image", "cleaned_image", "peak_time"]

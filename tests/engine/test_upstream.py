@@ -24,7 +24,7 @@ from traitlets.config import Config
 from cherenkov_mlops.data.dl2 import read_events
 from cherenkov_mlops.engine.loader import SampledLoader
 from cherenkov_mlops.engine.prediction import Job, predict_file
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.reading.reader import CuredImageReader
 from cherenkov_mlops.engine.split import split_events
 from cherenkov_mlops.engine.upstream import bridge_reader_names
 from cherenkov_mlops.stages import simulate

@@ -7,7 +7,7 @@ import pytest
 from ctapipe.io import read_table
 
 from cherenkov_mlops.config.load import load_config
-from cherenkov_mlops.engine.reader import CuredImageReader
+from cherenkov_mlops.engine.reading.reader import CuredImageReader
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir

@@ -7,7 +7,7 @@ import numpy as np
 from ctlearn.core.loader import DLDataLoader
 from keras.utils import to_categorical
 
-from cherenkov_mlops.engine.reader import BatchReader
+from cherenkov_mlops.engine.reading.reader import BatchReader
 from cherenkov_mlops.engine.sampling import Balance, EpochOrder, make_strata
 from cherenkov_mlops.engine.split import examples_of
 from cherenkov_mlops.errors import DataError

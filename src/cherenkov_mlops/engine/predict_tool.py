@@ -20,8 +20,8 @@ from ctlearn.tools.predict_model import (
 
 from cherenkov_mlops.engine.loader import SampledLoader
 from cherenkov_mlops.engine.networks import load_network
-from cherenkov_mlops.engine.opening import INSTRUMENT
-from cherenkov_mlops.engine.reader import READERS
+from cherenkov_mlops.engine.reading.opening import INSTRUMENT
+from cherenkov_mlops.engine.reading.reader import READERS
 from cherenkov_mlops.engine.running import GuestTool
 from cherenkov_mlops.engine.strategy import device_strategy
 from cherenkov_mlops.errors import DataError

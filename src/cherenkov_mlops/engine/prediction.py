@@ -11,13 +11,13 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.dl1_file import DL1File
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.engine.companions import find_models
-from cherenkov_mlops.engine.examples import NoEventsError
 from cherenkov_mlops.engine.predict_tool import (
     MODEL_TRAITS,
     MaskingMeanCombiner,
     MonoPredictTool,
     StereoPredictTool,
 )
+from cherenkov_mlops.engine.reading.examples import NoEventsError
 from cherenkov_mlops.engine.running import run_tool
 from cherenkov_mlops.engine.tool_config import base_traits, tool_traits
 from cherenkov_mlops.run_dir import RunDir

@@ -12,7 +12,7 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.data.manifest import Counts, Manifest
 from cherenkov_mlops.engine.loader import SampledLoader
-from cherenkov_mlops.engine.reader import READERS, BatchReader
+from cherenkov_mlops.engine.reading.reader import READERS, BatchReader
 from cherenkov_mlops.engine.split import digest_examples, examples_of, split_events
 from cherenkov_mlops.engine.tool_config import base_traits
 from cherenkov_mlops.errors import UserError

@@ -8,7 +8,7 @@ from astropy.table import Table
 from sklearn.model_selection import GroupShuffleSplit
 
 from cherenkov_mlops.data.stored_columns import IMAGE_KEYS
-from cherenkov_mlops.engine.examples import ExampleTables
+from cherenkov_mlops.engine.reading.examples import ExampleTables
 from cherenkov_mlops.errors import DataError
 
 

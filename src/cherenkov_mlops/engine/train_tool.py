@@ -27,7 +27,7 @@ from cherenkov_mlops.engine.pruning.constraint import hold_zeros
 from cherenkov_mlops.engine.pruning.kernels import find_kernels
 from cherenkov_mlops.engine.pruning.plan import make_plan
 from cherenkov_mlops.engine.pruning.pruner import Pruner
-from cherenkov_mlops.engine.reader import READERS
+from cherenkov_mlops.engine.reading.reader import READERS
 from cherenkov_mlops.engine.running import GuestTool
 from cherenkov_mlops.engine.split import digest_examples
 from cherenkov_mlops.engine.stopping import StopInTime

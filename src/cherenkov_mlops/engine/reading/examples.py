@@ -12,10 +12,10 @@ from ctapipe.io import read_table
 from dl1_data_handler.reader import LST_EPOCH
 
 from cherenkov_mlops.data.stored_columns import EVENT_KEYS, IMAGE_KEYS, PARAMETERS
-from cherenkov_mlops.engine.cut_counts import CutCounts
-from cherenkov_mlops.engine.opening import OpenedDataSet
-from cherenkov_mlops.engine.pixels import IMAGES, telescope_node
-from cherenkov_mlops.engine.stored_table import JoinedColumns, StoredTable, find_rows
+from cherenkov_mlops.engine.reading.cut_counts import CutCounts
+from cherenkov_mlops.engine.reading.opening import OpenedDataSet
+from cherenkov_mlops.engine.reading.pixels import IMAGES, telescope_node
+from cherenkov_mlops.engine.reading.stored_table import JoinedColumns, StoredTable, find_rows
 from cherenkov_mlops.errors import DataError
 
 # Added by the reader, not read from a file.

@@ -16,8 +16,8 @@ from dl1_data_handler.image_mapper import ImageMapper
 from dl1_data_handler.reader import DLDataReader, ProcessType, TableQualityQuery
 
 from cherenkov_mlops.data.stored_columns import PARAMETERS
-from cherenkov_mlops.engine.mappers import find_mapper
-from cherenkov_mlops.engine.pixels import IMAGES, telescope_node
+from cherenkov_mlops.engine.reading.mappers import find_mapper
+from cherenkov_mlops.engine.reading.pixels import IMAGES, telescope_node
 from cherenkov_mlops.errors import DataError
 
 INSTRUMENT = "/configuration/instrument"

@@ -10,10 +10,10 @@ from ctapipe.core import Component
 from dl1_data_handler.reader import DLImageReader, DLWaveformReader
 
 from cherenkov_mlops.data.pixel_cache import PixelCache
-from cherenkov_mlops.engine.examples import ExampleTables
-from cherenkov_mlops.engine.mapping import map_images
-from cherenkov_mlops.engine.pixel_store import CachedStore, HDF5Store, PixelStore
-from cherenkov_mlops.engine.pixels import (
+from cherenkov_mlops.engine.reading.examples import ExampleTables
+from cherenkov_mlops.engine.reading.mapping import map_images
+from cherenkov_mlops.engine.reading.pixel_store import CachedStore, HDF5Store, PixelStore
+from cherenkov_mlops.engine.reading.pixels import (
     KEEP_IN_MEMORY_BYTES,
     WAVEFORMS,
     ImagePixels,

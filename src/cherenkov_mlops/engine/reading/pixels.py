@@ -6,8 +6,8 @@ import numpy as np
 import tables
 from dl1_data_handler.reader import lock
 
-from cherenkov_mlops.engine.channels import channel_pixels, crop_waveforms, decode_column
-from cherenkov_mlops.engine.table_memory import TableMemory
+from cherenkov_mlops.engine.reading.channels import channel_pixels, crop_waveforms, decode_column
+from cherenkov_mlops.engine.reading.table_memory import TableMemory
 from cherenkov_mlops.errors import DataError
 
 KEEP_IN_MEMORY_BYTES = 500_000_000

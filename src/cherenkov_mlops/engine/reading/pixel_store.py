@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from cherenkov_mlops import __version__
 from cherenkov_mlops.data.pixel_cache import Content, PixelCache
-from cherenkov_mlops.engine.pixels import PixelReader
+from cherenkov_mlops.engine.reading.pixels import PixelReader
 
 #: Images that are read at once to build a cache.
 PIECE = 1024
