@@ -18,6 +18,7 @@ class Format(StrEnum):
     FLOAT16 = "float16"
     DYNAMIC = "dynamic"
     INT8 = "int8"
+    PACKED = "packed"
 
 
 def compress(
@@ -30,7 +31,7 @@ def compress(
         bool, typer.Option("--force", help="Replace runs of earlier exports.")
     ] = False,
 ) -> None:
-    """Export a trained model to LiteRT, each as a run of its own.
+    """Export a trained model in smaller numbers, as runs of their own.
 
     `test`, `report` and `compare` take these runs as any other.
     """

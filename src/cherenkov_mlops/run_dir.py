@@ -134,10 +134,10 @@ class RunDir:
         """Best model by the checkpoint rule."""
         return self.train_dir / "ctlearn_model.keras"
 
-    @property
-    def exported_model(self) -> Path:
-        """The model in another format, of a run that ``compress`` made."""
-        return self.train_dir / "ctlearn_model.tflite"
+    def exported_model(self, form: str) -> Path:
+        """The model in the form that ``compress`` gave it."""
+        ending = "packed" if form == "packed" else "tflite"
+        return self.train_dir / f"ctlearn_model.{ending}"
 
     @property
     def history(self) -> Path:

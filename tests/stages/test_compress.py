@@ -16,10 +16,10 @@ from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import compare, compress, prepare, report, test
 from simulated import load_study, study
 
-FORMATS = ("float32", "float16", "dynamic", "int8")
+FORMATS = ("float32", "float16", "dynamic", "int8", "packed")
 #: Mean absolute difference of a score or of log10 E from the Keras model's. In single events int8
 #: is farther off: brighter ones than those of the calibration are cut.
-TOLERANCE = {"float32": 1e-6, "float16": 1e-3, "dynamic": 0.01, "int8": 0.03}
+TOLERANCE = {"float32": 1e-6, "float16": 1e-3, "dynamic": 0.01, "int8": 0.03, "packed": 0.03}
 
 
 @pytest.fixture(scope="module", params=["type", "energy"])
@@ -54,7 +54,8 @@ def test_exports_are_runs_that_are_tested_with_them(exports, dl1_files, tmp_path
         export_config, export_dir = open_run(each.run_dir.path)
         assert export_config.export.format == kind
         test.run(export_config, export_dir)
-        assert used and set(used) == {export_dir.exported_model}
+        by_litert = {export_dir.exported_model(kind)} if kind != "packed" else set()
+        assert set(used) == by_litert
         used.clear()
         got = predictions(export_config, export_dir, dl1_files["gamma_test"])
         assert len(got) == len(expected)
@@ -73,7 +74,7 @@ def test_exports_are_runs_that_are_tested_with_them(exports, dl1_files, tmp_path
 
 def test_every_operation_of_int8_is_int8(exports):
     _, _, made = exports
-    interpreter = Interpreter(str(made[-1].run_dir.exported_model))
+    interpreter = Interpreter(str(made[3].run_dir.exported_model("int8")))
     details = interpreter._get_ops_details()
     tensors = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
     computing = [op for op in details if op["op_name"] in ("CONV_2D", "FULLY_CONNECTED")]
@@ -95,9 +96,9 @@ def test_what_is_there_is_not_replaced_unasked(exports):
     config, run_dir, made = exports
     with pytest.raises(UserError, match=r"base_int8: is there already; write --force"):
         compress.run(config, run_dir, ["int8"])
-    before = made[0].run_dir.exported_model.read_bytes()
+    before = made[0].run_dir.exported_model("float32").read_bytes()
     (again,) = compress.run(config, run_dir, ["float32"], force=True)
-    assert again.run_dir.exported_model.read_bytes() == before
+    assert again.run_dir.exported_model("float32").read_bytes() == before
     assert not again.run_dir.metrics.exists()
 
 
@@ -114,7 +115,7 @@ def test_exports_of_exports_and_of_untrained_runs_are_refused(exports, dl1_files
 def test_a_lost_export_is_named(exports, tmp_path):
     *_, made = exports
     copy = RunDir(shutil.copytree(made[1].run_dir.path, tmp_path / "copy"))
-    copy.exported_model.unlink()
+    copy.exported_model("float16").unlink()
     config, run_dir = open_run(copy.path)
     with pytest.raises(UserError, match=r"found no file; make it again: compress .*base --to flo"):
         test.run(config, run_dir, force=True)
@@ -128,7 +129,7 @@ def test_without_litert_it_says_what_to_install(exports, monkeypatch):
 
     monkeypatch.setattr(networks, "import_module", missing)
     with pytest.raises(UserError, match=r"pip install 'cherenkov-mlops\[engines\]'"):
-        networks.load_network(made[0].run_dir.exported_model)
+        networks.load_network(made[0].run_dir.exported_model("float32"))
 
 
 def test_a_failure_leaves_nothing(exports, monkeypatch):

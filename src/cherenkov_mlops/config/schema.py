@@ -76,8 +76,8 @@ class SlurmSection(Section):
 class ExportSection(Section):
     """Which form of the trained model is tested; written by ``compress``."""
 
-    format: Literal["float32", "float16", "dynamic", "int8"] = Field(
-        description="How LiteRT stores and computes numbers."
+    format: Literal["float32", "float16", "dynamic", "int8", "packed"] = Field(
+        description="Numbers of the LiteRT file; or packed: Keras, from a file of 8-bit weights."
     )
     of: FilePath = Field(description="Folder of the run that was exported.")
 

@@ -49,12 +49,13 @@ def tested_model(config: RunConfig, run_dir: RunDir) -> Path:
     """The file that ``test`` predicts with; ``UserError`` if an export is not there."""
     if config.export is None:
         return run_dir.trained_model
-    if not run_dir.exported_model.is_file():
+    exported = run_dir.exported_model(config.export.format)
+    if not exported.is_file():
         raise UserError(
-            f"{run_dir.exported_model}: expected the export of {config.export.of}, found no file; "
+            f"{exported}: expected the export of {config.export.of}, found no file; "
             f"make it again: compress {config.export.of} --to {config.export.format}"
         )
-    return run_dir.exported_model
+    return exported
 
 
 def _open(folder: Path) -> tuple[RunConfig, RunDir]:

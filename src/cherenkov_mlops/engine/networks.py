@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cherenkov_mlops.engine.packing import unpack_model
 from cherenkov_mlops.errors import UserError
 
 type Network = Callable[[tf.Tensor], tf.Tensor | np.ndarray | dict[str, tf.Tensor]]
@@ -16,16 +17,19 @@ type Network = Callable[[tf.Tensor], tf.Tensor | np.ndarray | dict[str, tf.Tenso
 
 
 def load_network(path: Path) -> Network:
-    """The network in a ``.keras`` or ``.tflite`` file.
+    """The network in a ``.keras``, ``.packed`` or ``.tflite`` file.
 
     Raises
     ------
     UserError
         LiteRT is needed and not installed.
+    DataError
+        A packed model is damaged.
     """
     if path.suffix == ".tflite":
         return LiteRTNetwork(path)
-    model = keras.saving.load_model(path, compile=False)
+    is_packed = path.suffix == ".packed"
+    model = unpack_model(path) if is_packed else keras.saving.load_model(path, compile=False)
     # As one graph; ``Model.predict`` costs far more per call.
     return tf.function(lambda images: model(images, training=False), reduce_retracing=True)
 

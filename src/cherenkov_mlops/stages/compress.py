@@ -17,6 +17,7 @@ from cherenkov_mlops.engine.cost import file_sizes, model_facts
 from cherenkov_mlops.engine.exporting import draw_images, export_model
 from cherenkov_mlops.engine.model_builder import load_model_file
 from cherenkov_mlops.engine.networks import load_network
+from cherenkov_mlops.engine.packing import pack_model
 from cherenkov_mlops.engine.training import load_custom_code
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
@@ -78,9 +79,13 @@ def run(
     found = []
     for kind, target in targets.items():
         with _new_run(config, run_dir, target, kind) as made:
-            export_model(model, made.exported_model, kind, images)
-            got = _only(load_network(made.exported_model)(images))
-        size, zipped = file_sizes(target.exported_model)
+            path = made.exported_model(kind)
+            if kind == "packed":
+                pack_model(model, path)
+            else:
+                export_model(model, path, kind, images)
+            got = _only(load_network(path)(images))
+        size, zipped = file_sizes(target.exported_model(kind))
         difference = float(np.abs(got - expected).max())
         found.append(Compressed(target, size, zipped, zipped / dense, difference))
     return found

@@ -50,7 +50,7 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
     facts = json.loads(run_dir.training_record.read_text(encoding="utf-8"))
     facts |= model_facts(load_model_file(run_dir.trained_model)) | timing
     if config.export is not None:
-        size, zipped = file_sizes(run_dir.exported_model)
+        size, zipped = file_sizes(run_dir.exported_model(config.export.format))
         facts |= {"model_size_mb": size / 1e6, "model_size_zipped_mb": zipped / 1e6}
     facts["testing_time_s"] = time.perf_counter() - started
 
