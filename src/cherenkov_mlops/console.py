@@ -37,10 +37,13 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show one record."""
-        if record.levelno >= logging.WARNING:
-            say(self.errors, f"{record.levelname.lower()}: {record.getMessage()}")
-        else:
+        if record.levelno < logging.WARNING:
             say(self.output, record.getMessage())
+            return
+        # Both are one terminal for the user, but a console knows of its own progress bar only.
+        together = self.output.is_terminal and self.errors.is_terminal
+        text = f"{record.levelname.lower()}: {record.getMessage()}"
+        say(self.output if together else self.errors, text)
 
 
 def say(console: Console, text: str, style: str = "") -> None:

@@ -159,5 +159,8 @@ def find_mixed_particles(converted: Sequence[Converted]) -> str:
     if len(by_particle) < 2:
         return ""
     rarest = min(by_particle, key=lambda particle: len(by_particle[particle]))
-    kinds = ", ".join(f"{name} in {len(names)} files" for name, names in by_particle.items())
+    kinds = ", ".join(
+        f"{name} in {len(names)} file{'s' * (len(names) > 1)}"
+        for name, names in by_particle.items()
+    )
     return f"different particles: {kinds}; {rarest}: {', '.join(by_particle[rarest][:3])}"
