@@ -67,7 +67,7 @@ class Pruner(keras.callbacks.Callback):
         if not self._held:
             raise UserError(
                 "pruning: expected at least one layer to prune, got none; the model has "
-                f"{', '.join(kernels) or 'no layers with kernels'}, apart from its last one"
+                f"{_some(list(kernels)) or 'no layers with kernels'}, apart from its last one"
             )
         self._thresholds = dict.fromkeys(self._held, 0.0)
 
@@ -77,7 +77,7 @@ class Pruner(keras.callbacks.Callback):
             if not any(fnmatch(name, pattern) for name in names):
                 raise UserError(
                     f"pruning.{key}: expected a pattern of layer names, got '{pattern}', which "
-                    f"fits none of {', '.join(names)}"
+                    f"fits none of {_some(names)}"
                 )
         return {
             name: final
@@ -170,3 +170,11 @@ class Pruner(keras.callbacks.Callback):
         if self.plan.structure == "blocks":
             return mask_blocks(weights, sparsity, self.plan.block)
         return mask_weights(weights, sparsity)
+
+
+def _some(names: list[str], n_shown: int = 6) -> str:
+    """The first and the last names; deep networks have a hundred."""
+    if len(names) <= n_shown:
+        return ", ".join(names)
+    half = n_shown // 2
+    return f"{', '.join(names[:half])}, ..., {', '.join(names[-half:])} ({len(names)} in all)"
