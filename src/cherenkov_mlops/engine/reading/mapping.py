@@ -46,14 +46,20 @@ def map_images(
         gather(pixels.view(unit), rows, *_by_cell(mapper), flat.view(unit), to)
 
 
-def _by_cell(mapper: ImageMapper) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each cell of the square image: first entry, pixels, weights; kept with the mapper."""
+def _by_cell(mapper: ImageMapper) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Cells that pixels contribute to, and for each first entry, pixels, weights.
+
+    Cells outside the camera, two in five of a hexagonal one, are left out: they stay 0. Kept with
+    the mapper.
+    """
     if not hasattr(mapper, "cherenkov_mlops_by_cell"):
         table = mapper.mapping_table.T.tocsr()
         table.sort_indices()
+        used = np.flatnonzero(np.diff(table.indptr))
+        first = np.append(table.indptr[used], table.indptr[-1])
         # Compiled code wraps negative indices, and so is faster without a sign.
-        first, pixels = (part.astype(np.uint64) for part in (table.indptr, table.indices))
-        mapper.cherenkov_mlops_by_cell = (first, pixels, table.data)
+        used, first, pixels = (part.astype(np.uint64) for part in (used, first, table.indices))
+        mapper.cherenkov_mlops_by_cell = (used, first, pixels, table.data)
     return mapper.cherenkov_mlops_by_cell
 
 
@@ -88,11 +94,11 @@ def _gather_kernel(n_channels: int) -> tuple[Callable, type]:
     zero = np.float32(0)
 
     @numba.njit(nogil=True)
-    def gather(pixels, rows, first, cells, weights, images, to):  # pragma: no cover (compiled)
+    def gather(pixels, rows, used, first, cells, weights, images, to):  # pragma: no cover
         together = np.zeros(pixels.shape[1] * n_together * n_channels, dtype=np.float32)
         sums = np.zeros((CELLS, n_together * n_channels), dtype=np.float32)
         together_units, sums_units = together.view(unit), sums.view(unit)
-        n_cells = len(first) - 1
+        n_cells = len(used)
         for start in range(0, len(rows), n_together):
             n_images = min(n_together, len(rows) - start)
             for image in range(n_images):
@@ -106,9 +112,7 @@ def _gather_kernel(n_channels: int) -> tuple[Callable, type]:
                 for cell in range(low, high):
                     total = sums[cell - low]
                     k, end = first[cell], first[cell + 1]
-                    if k == end:
-                        total[:] = 0
-                    elif end - k == 3:
+                    if end - k == 3:
                         # As interpolation has it, and in one go: sums stay in the processor.
                         a, b, c = cells[k] * n_lanes, cells[k + 1] * n_lanes, cells[k + 2] * n_lanes
                         u, v, w = weights[k], weights[k + 1], weights[k + 2]
@@ -130,6 +134,6 @@ def _gather_kernel(n_channels: int) -> tuple[Callable, type]:
                     target = images[to[start + image]]
                     for cell in range(low, high):
                         for i in range(n_units):
-                            target[cell, i] = sums_units[cell - low, image * n_units + i]
+                            target[used[cell], i] = sums_units[cell - low, image * n_units + i]
 
     return gather, unit
