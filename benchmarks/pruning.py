@@ -16,10 +16,9 @@ from statistics import median
 import keras
 import numpy as np
 from machine import describe_machine, seconds_of, take_turns
+from networks import build
 
-from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.train_section import PruningSection
-from cherenkov_mlops.engine.model_builder import build_model
 from cherenkov_mlops.engine.pruning.plan import make_plan
 from cherenkov_mlops.engine.pruning.pruner import Pruner
 
@@ -75,7 +74,7 @@ class Training:
         n_images = options.steps * BATCH_SIZE
         self.images = rng.random((n_images, *SHAPE), dtype=np.float32)
         self.labels = {"energy": rng.random((n_images, 1), dtype=np.float32)}
-        self.model = build_model(make_config(network), SHAPE)
+        self.model = build(NETWORKS[network], SHAPE)
         self.callbacks: list[keras.callbacks.Callback] = []
         if kind != "none":
             section = PruningSection(
@@ -104,19 +103,6 @@ class Training:
                 verbose=0,
             )
         )
-
-
-def make_config(network: str) -> RunConfig:
-    """Configuration of a run with the network."""
-    files = {"signal": ["unused.h5"]}
-    return RunConfig.model_validate(
-        {
-            "run": {"name": network},
-            "task": "energy",
-            "data": {"train": files, "test": files},
-            "model": NETWORKS[network],
-        }
-    )
 
 
 if __name__ == "__main__":

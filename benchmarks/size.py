@@ -18,11 +18,10 @@ from pathlib import Path
 import keras
 import numpy as np
 from machine import describe_machine
+from networks import build
 
-from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.engine.cost import file_sizes
 from cherenkov_mlops.engine.exporting import export_model
-from cherenkov_mlops.engine.model_builder import build_model
 from cherenkov_mlops.engine.packing import pack_model
 from cherenkov_mlops.engine.pruning.kernels import find_kernels
 from cherenkov_mlops.engine.pruning.masks import mask_weights
@@ -40,7 +39,7 @@ def main() -> None:
     )
     parser.parse_args()
     print(describe_machine(), end="\n\n", flush=True)
-    model = build_model(make_config(), SHAPE)
+    model = build({}, SHAPE)
     sizes: dict[tuple[float, str], tuple[int, int]] = {}
     for sparsity in SPARSITIES:
         prune(model, sparsity)
@@ -57,14 +56,6 @@ def main() -> None:
         f"RESULT int8_raw={sizes[0.0, 'int8'][0] / dense_raw:.3f} "
         f"int8_p90_zip={sizes[0.9, 'int8'][1] / dense_zipped:.4f} "
         f"packed_p95={sizes[0.95, 'packed'][0] / dense_zipped:.4f}"
-    )
-
-
-def make_config() -> RunConfig:
-    """Configuration of a run with the default network."""
-    files = {"signal": ["unused.h5"]}
-    return RunConfig.model_validate(
-        {"run": {"name": "size"}, "task": "energy", "data": {"train": files, "test": files}}
     )
 
 

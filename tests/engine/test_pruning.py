@@ -8,12 +8,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-import cherenkov_mlops.engine.models.template as template
-from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.engine.backup import read_backup
 from cherenkov_mlops.engine.checkpoint import BestModel
-from cherenkov_mlops.engine.model_builder import build_model
 from cherenkov_mlops.engine.pruning.constraint import hold_zeros
 from cherenkov_mlops.engine.pruning.kernels import find_kernels
 from cherenkov_mlops.engine.pruning.masks import count_kept
@@ -23,41 +20,10 @@ from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, test, train
 from interrupted import Broken, assert_same_history, break_off_after
-from simulated import load_study, study, write_study
+from networks import MODELS, SHAPE, build
+from simulated import load_study, study
 
-SHAPE = (16, 16, 2)
-BLOCKS = [{"filters": 8, "blocks": 1}] * 2
-LAYERS = [{"filters": 8, "kernel_size": 3, "number": 1}] * 2
-HEAD = {"head_layers": {"energy": [8, 1]}}
-PLAIN, DUAL = (
-    {"attention_mechanism": None},
-    {"attention_mechanism": "Dual-SE", "attention_reduction_ratio": 2},
-)
-RESNET = {"type": "ResNet", "architecture": BLOCKS}
-MODELS = {
-    "SingleCNN": {"type": "SingleCNN", "architecture": LAYERS, "batchnorm": True} | PLAIN | HEAD,
-    "basic": RESNET | {"residual_block_type": "basic"} | PLAIN | HEAD,
-    "bottleneck": RESNET | DUAL | HEAD,
-    "custom": {
-        "type": "custom",
-        "file": template.__file__,
-        "class": "TemplateModel",
-        "options": {"filters": [8, 8]},
-    }
-    | HEAD,
-}
 N_STEPS, N_EPOCHS = 4, 5
-
-
-@pytest.fixture
-def build(dl1_files, tmp_path):
-    """Function that builds a model by its kind."""
-
-    def make(kind: str) -> keras.Model:
-        content = study("energy", dl1_files) | {"model": MODELS[kind]}
-        return build_model(load_config(write_study(tmp_path, content)), SHAPE)
-
-    return make
 
 
 def make_pruner(**options) -> Pruner:
@@ -89,7 +55,7 @@ def assert_sparse(model: keras.Model, names: list[str], sparsity: float) -> None
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("schedule", ["polynomial", "constant"])
-def test_each_layer_gets_as_sparse_as_asked_for(build, tmp_path, kind, schedule):
+def test_each_layer_gets_as_sparse_as_asked_for(tmp_path, kind, schedule):
     model, pruner = build(kind), make_pruner(schedule=schedule)
     pruner.attach(model)
     before = {weight.path: np.asarray(weight) for weight in model.trainable_weights}
@@ -116,14 +82,14 @@ def test_each_layer_gets_as_sparse_as_asked_for(build, tmp_path, kind, schedule)
 @pytest.mark.parametrize(
     "options", [{"steps_per_execution": 3}, {"jit_compile": True}, {"jit_compile": False}]
 )
-def test_ways_of_execution(build, options):
+def test_ways_of_execution(options):
     model, pruner = build("SingleCNN"), make_pruner()
     pruner.attach(model)
     fit(model, pruner, **options)
     assert_sparse(model, pruner.names, 0.8)
 
 
-def test_under_a_strategy(build):
+def test_under_a_strategy():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model, pruner = build("SingleCNN"), make_pruner()
         pruner.attach(model)
@@ -131,7 +97,7 @@ def test_under_a_strategy(build):
     assert_sparse(model, pruner.names, 0.8)
 
 
-def test_zeros_stay_zero_between_masks(build):
+def test_zeros_stay_zero_between_masks():
     model, pruner = build("SingleCNN"), make_pruner(schedule="constant", frequency=1000)
     pruner.attach(model)
     fit(model, pruner, n_epochs=1)
@@ -141,7 +107,7 @@ def test_zeros_stay_zero_between_masks(build):
         np.testing.assert_array_equal(np.asarray(kernel) != 0, masks[name])
 
 
-def test_one_threshold_for_the_model(build):
+def test_one_threshold_for_the_model():
     model, pruner = build("basic"), make_pruner(scope="model", max_layer_sparsity=0.9)
     pruner.attach(model)
     history = fit(model, pruner)
@@ -151,7 +117,7 @@ def test_one_threshold_for_the_model(build):
     assert history["sparsity"][-1] == pytest.approx(0.8, abs=0.01)
 
 
-def test_two_of_four_and_blocks(build, caplog):
+def test_two_of_four_and_blocks(caplog):
     model = build("SingleCNN")
     pruner = make_pruner(structure="2:4", schedule="constant", final_sparsity=0.5)
     with caplog.at_level("INFO"):
@@ -167,7 +133,7 @@ def test_two_of_four_and_blocks(build, caplog):
         assert share == pytest.approx(0.8, abs=0.1)
 
 
-def test_layers_of_their_own(build):
+def test_layers_of_their_own():
     model, pruner = build("SingleCNN"), make_pruner()
     first, second, *_ = find_kernels(model)
     pruner = make_pruner(exclude=[first], layers={second: 0.3})
@@ -188,7 +154,7 @@ def test_layers_of_their_own(build):
         ("basic", "ThinResNet_block_conv2_block1_1_conv", "energy"),
     ],
 )
-def test_kernels_come_in_the_order_of_the_network(build, kind, first, last):
+def test_kernels_come_in_the_order_of_the_network(kind, first, last):
     names = list(find_kernels(build(kind), with_last=True))
     assert (names[0], names[-1]) == (first, last)
     assert list(find_kernels(build(kind))) == names[:-1]
@@ -225,7 +191,7 @@ def test_unknown_layers_stay_dense_and_are_named(caplog):
         ({"begin_step": 30, "end_step": 40}, r"pruning\.begin_step: expected at most 20"),
     ],
 )
-def test_mistakes(build, options, said):
+def test_mistakes(options, said):
     with pytest.raises(UserError, match=said):
         make_pruner(**options).attach(build("SingleCNN"))
 
@@ -340,7 +306,7 @@ def test_a_pruned_model_stays_pruned_when_it_learns_on(
     assert run_dir.metrics.exists()
 
 
-def test_a_dense_model_is_not_held(build):
+def test_a_dense_model_is_not_held():
     model = build("SingleCNN")
     assert hold_zeros(find_kernels(model, with_last=True)) == 0
     assert all(kernel.constraint is None for kernel in find_kernels(model).values())

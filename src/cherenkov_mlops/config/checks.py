@@ -158,6 +158,14 @@ def check_pruning(ask: Ask) -> Found:
             f"one threshold for the model needs structure weights; {structure} has one a layer; "
             "write scope: layer",
         )
+    if ask("pruning.kind") == "filters" and (structure, ask("pruning.scope")) != (
+        "weights",
+        "layer",
+    ):
+        yield (
+            "pruning.kind",
+            "filters go layer by layer, and whole; leave structure and scope out",
+        )
 
 
 CHECKS: tuple[Callable[[Ask], Found], ...] = (

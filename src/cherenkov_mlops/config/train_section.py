@@ -101,6 +101,12 @@ class SamplingSection(Section):
 class PruningSection(Section):
     """Magnitude pruning during the training."""
 
+    kind: Literal["weights", "filters"] = Field(
+        "weights",
+        description="weights: they become zero, the network keeps its shape; filters: those of the "
+        "smallest L1 norm are taken out after the training, the network becomes smaller and "
+        "faster. Sparsities are shares of the filters then.",
+    )
     schedule: Literal["polynomial", "constant"] = Field(
         "polynomial",
         description="polynomial: the sparsity rises from begin_step to end_step; constant: it is "
@@ -130,6 +136,9 @@ class PruningSection(Section):
     )
     block_size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] = (
         Field([4, 4], description="blocks: inputs and outputs of a block.")
+    )
+    filter_multiple: int = Field(
+        8, ge=1, description="filters: as many stay as the nearest multiple of it; CPUs like 8."
     )
     scope: Literal["layer", "model"] = Field(
         "layer",

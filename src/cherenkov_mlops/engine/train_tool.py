@@ -24,6 +24,7 @@ from cherenkov_mlops.engine.checkpoint import BestModel, KeepState
 from cherenkov_mlops.engine.loader import SampledLoader
 from cherenkov_mlops.engine.precision import use_mixed_precision
 from cherenkov_mlops.engine.pruning.constraint import hold_zeros
+from cherenkov_mlops.engine.pruning.filter_pruner import FilterPruner
 from cherenkov_mlops.engine.pruning.kernels import find_kernels
 from cherenkov_mlops.engine.pruning.plan import make_plan
 from cherenkov_mlops.engine.pruning.pruner import Pruner
@@ -164,7 +165,8 @@ class TrainTool(GuestTool, TrainCTLearnModel):
     def _make_pruner(self) -> Pruner | None:
         if self.pruning is None:
             return None
-        return Pruner(make_plan(self.pruning, len(self.training_loader), self.n_epochs))
+        plan = make_plan(self.pruning, len(self.training_loader), self.n_epochs)
+        return FilterPruner(plan) if plan.kind == "filters" else Pruner(plan)
 
     def _make_callbacks(self) -> list[keras.callbacks.Callback]:
         self.history = History(self.run_dir.history)

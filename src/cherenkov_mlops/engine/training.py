@@ -1,6 +1,8 @@
 """The training of a run: prepared model and manifest in, trained model and history out."""
 
+import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import rich
@@ -10,13 +12,16 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import Manifest
 from cherenkov_mlops.data.pixel_cache import PixelCache
 from cherenkov_mlops.engine.backup import Backup
-from cherenkov_mlops.engine.model_builder import import_model_file
+from cherenkov_mlops.engine.model_builder import import_model_file, load_model_file
+from cherenkov_mlops.engine.pruning.shrinking import shrink
 from cherenkov_mlops.engine.running import run_tool, save_tool_config
 from cherenkov_mlops.engine.stopping import describe_stop
 from cherenkov_mlops.engine.time_limit import TimeLimit
 from cherenkov_mlops.engine.tool_config import base_traits, tool_traits
 from cherenkov_mlops.engine.train_tool import TrainTool
-from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.run_dir import RunDir, atomic_path
+
+log = logging.getLogger(__name__)
 
 PASSED_ON = ("n_epochs", "batch_size", "save_best_validation_only", "mixed_precision", "xla")
 SECTIONS = ("optimizer", "lr_reducing", "early_stopping")
@@ -71,6 +76,8 @@ def train_model(
         ),
     )
     _run(tool)
+    if config.pruning is not None and config.pruning.kind == "filters":
+        _take_out_filters(run_dir.trained_model)
     save_tool_config(tool, run_dir.tool_config("train"))
     return _facts(config, manifest, tool)
 
@@ -85,6 +92,19 @@ def _run(tool: TrainTool) -> None:
     finally:
         with suppress(AttributeError):
             tool.dl1dh_reader.close_files()
+
+
+def _take_out_filters(path: Path) -> None:
+    """Replace a trained model by the smaller one without its filters of zeros.
+
+    Once it is smaller, nothing changes any more: an interruption before or after does no harm.
+    """
+    model = load_model_file(path)
+    smaller = shrink(model)
+    with atomic_path(path) as temporary:
+        smaller.save(temporary)
+    before, after = model.count_params(), smaller.count_params()
+    log.info("train: filters of zeros taken out: %d of %d weights are left", after, before)
 
 
 def load_custom_code(config: RunConfig, run_dir: RunDir) -> None:

@@ -32,6 +32,10 @@ class Plan:
         Patterns of names of layers that stay dense.
     final_of_layers : tuple of (str, float)
         Pattern of names of layers, and their own final sparsity.
+    kind : {"weights", "filters"}
+        What is pruned: weights, or whole filters.
+    filter_multiple : int
+        Filters stay by multiples of it.
     """
 
     schedule: Schedule
@@ -41,6 +45,8 @@ class Plan:
     max_layer_sparsity: float = 0.98
     exclude: tuple[str, ...] = ()
     final_of_layers: tuple[tuple[str, float], ...] = ()
+    kind: Literal["weights", "filters"] = "weights"
+    filter_multiple: int = 8
 
     def first_final_epoch(self, steps_per_epoch: int) -> int:
         """Number, from 0, of the first epoch that ends at the final sparsity."""
@@ -81,4 +87,6 @@ def make_plan(options: PruningSection, steps_per_epoch: int, n_epochs: int) -> P
         options.max_layer_sparsity,
         tuple(options.exclude),
         tuple(options.layers.items()),
+        options.kind,
+        options.filter_multiple,
     )

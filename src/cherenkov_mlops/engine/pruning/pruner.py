@@ -67,7 +67,7 @@ class Pruner(keras.callbacks.Callback):
         if not self._held:
             raise UserError(
                 "pruning: expected at least one layer to prune, got none; the model has "
-                f"{_some(list(kernels)) or 'no layers with kernels'}, apart from its last one"
+                f"{list_some(list(kernels)) or 'no layers with kernels'}, apart from its last one"
             )
         self._thresholds = dict.fromkeys(self._held, 0.0)
 
@@ -77,7 +77,7 @@ class Pruner(keras.callbacks.Callback):
             if not any(fnmatch(name, pattern) for name in names):
                 raise UserError(
                     f"pruning.{key}: expected a pattern of layer names, got '{pattern}', which "
-                    f"fits none of {_some(names)}"
+                    f"fits none of {list_some(names)}"
                 )
         return {
             name: final
@@ -98,10 +98,8 @@ class Pruner(keras.callbacks.Callback):
 
     def sparsities(self) -> dict[str, float]:
         """Share of zeros in each kernel."""
-        return {
-            name: 1 - np.count_nonzero(np.asarray(held.kernel)) / np.asarray(held.kernel).size
-            for name, held in self._held.items()
-        }
+        kernels = {name: np.asarray(self._held[name].kernel) for name in self.names}
+        return {name: 1 - np.count_nonzero(each) / each.size for name, each in kernels.items()}
 
     def get_state(self) -> dict[str, Any]:
         """What has to be known after an interruption."""
@@ -137,7 +135,7 @@ class Pruner(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Add sparsity and threshold, of each layer and sparsity of all, to Keras' logs."""
         sparsities = self.sparsities()
-        sizes = [int(np.prod(held.kernel.shape)) for held in self._held.values()]
+        sizes = [int(np.prod(self._held[name].kernel.shape)) for name in sparsities]
         logs["sparsity"] = float(np.average(list(sparsities.values()), weights=sizes))
         for name, sparsity in sparsities.items():
             logs[f"sparsity/{name}"] = float(sparsity)
@@ -149,16 +147,17 @@ class Pruner(keras.callbacks.Callback):
             mask, self._thresholds[name] = self._mask(weights[name], sparsity)
             self._held[name].hold(mask)
 
+    def _sparsity_of(self, name: str) -> float:
+        """Sparsity at this step of one layer, which may have a final one of its own."""
+        schedule = self.plan.schedule
+        final = self._final.get(name, schedule.final)
+        return replace(schedule, final=final).sparsity(self.step)
+
     def _targets(self, weights: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Name -> sparsity at this step."""
-        schedule = self.plan.schedule
-        targets = {
-            name: replace(schedule, final=final).sparsity(self.step)
-            for name, final in self._final.items()
-            if name in weights
-        }
+        targets = {name: self._sparsity_of(name) for name in self._final if name in weights}
         others = {name: values for name, values in weights.items() if name not in targets}
-        sparsity = schedule.sparsity(self.step)
+        sparsity = self.plan.schedule.sparsity(self.step)
         if self.plan.scope == "model" and others:
             return targets | share_sparsity(others, sparsity, self.plan.max_layer_sparsity)
         return targets | dict.fromkeys(others, sparsity)
@@ -172,8 +171,8 @@ class Pruner(keras.callbacks.Callback):
         return mask_weights(weights, sparsity)
 
 
-def _some(names: list[str], n_shown: int = 6) -> str:
-    """The first and the last names; deep networks have a hundred."""
+def list_some(names: list[str], n_shown: int = 6) -> str:
+    """The first and the last of many names, as text; deep networks have a hundred."""
     if len(names) <= n_shown:
         return ", ".join(names)
     half = n_shown // 2
