@@ -194,6 +194,11 @@ class RunDir:
         """Log files, one a stage."""
         return self.path / "logs"
 
+    @property
+    def jobs(self) -> Path:
+        """Jobs of a cluster that were submitted for the run."""
+        return self.logs / "jobs.json"
+
     def tool_config(self, stage: str) -> Path:
         """Resolved traitlets configuration of the CTLearn tool that ``stage`` ran."""
         return self.path / stage / "ctlearn_config.json"

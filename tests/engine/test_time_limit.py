@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from cherenkov_mlops.durations import parse_duration
 from cherenkov_mlops.engine import time_limit
 from cherenkov_mlops.engine.stopping import StopInTime
-from cherenkov_mlops.engine.time_limit import StopRequests, TimeLimit, parse_duration
+from cherenkov_mlops.engine.time_limit import StopRequests, TimeLimit
 from cherenkov_mlops.errors import TimeLimitReached, UserError
 
 EPOCH_S = 100.0

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, PrivateAttr
 
 from cherenkov_mlops.config.base import FileName, FilePath, FolderList, Fraction, Section
+from cherenkov_mlops.config.cluster_section import SlurmSection
 from cherenkov_mlops.config.data_section import DataSection
 from cherenkov_mlops.config.model_section import ModelSection
 from cherenkov_mlops.config.text import to_yaml
@@ -59,18 +60,6 @@ class ReportSection(Section):
     """The page."""
 
     title: str | None = Field(None, description="Title of the page; null = the name of the run.")
-
-
-class SlurmSection(Section):
-    """What a SLURM job asks for; nothing here changes a result."""
-
-    partition: str | None = Field(None, description="Partition (queue).")
-    gpus: int | None = Field(None, ge=0, description="Number of GPUs.")
-    time: str | None = Field(None, description="Time limit, hours:minutes:seconds, as 12:00:00.")
-    memory: str | None = Field(None, description="Memory of the node with its unit, as 32G.")
-    account: str | None = Field(None, description="Account that is charged.")
-    image: FilePath | None = Field(None, description="Apptainer image to run in.")
-    binds: list[str] = Field([], description="Folders to bind into the container, host:container.")
 
 
 class ExportSection(Section):

@@ -1,54 +1,15 @@
 """How much time is left, and who asks for an end."""
 
 import os
-import re
 import signal
 import threading
 import time
 from types import FrameType
 
-from cherenkov_mlops.errors import UserError
-
 # Both are what SLURM sends ahead of a job's end; USR2 by `--signal=B:USR2@300`.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 SLURM_END = "SLURM_JOB_END_TIME"
 MARGIN = 1.3
-
-_DURATION = re.compile(
-    r"(?:(?P<days>\d+)-(?P<day_hours>\d+)(?::(?P<day_minutes>\d+)(?::(?P<day_seconds>\d+))?)?"
-    r"|(?P<hours>\d+):(?P<hour_minutes>\d+):(?P<hour_seconds>\d+)"
-    r"|(?P<minutes>\d+)(?::(?P<seconds>\d+))?)"
-)
-_UNITS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in a duration as SLURM writes it.
-
-    Raises
-    ------
-    UserError
-        The text is none, or is zero.
-
-    Examples
-    --------
-    >>> parse_duration("90"), parse_duration("1:30:00"), parse_duration("2-12:00:00")
-    (5400.0, 5400.0, 216000.0)
-    """
-    match = _DURATION.fullmatch(text.strip())
-    parts = match.groupdict(default="0") if match else {}
-    seconds = sum(
-        int(value) * size
-        for name, value in parts.items()
-        for unit, size in _UNITS.items()
-        if name.endswith(unit)
-    )
-    if not seconds:
-        raise UserError(
-            "--deadline: expected a time as hours:minutes:seconds, days-hours:minutes:seconds or "
-            f"minutes, above zero, got '{text}'; write for example 11:30:00"
-        )
-    return float(seconds)
 
 
 class TimeLimit:

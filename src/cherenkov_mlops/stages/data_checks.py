@@ -21,16 +21,23 @@ from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_at
 
 def with_findings(config: RunConfig, manifest: Manifest) -> Manifest:
     """The manifest with its classes, and with all that is odd about its files."""
-    inputs = manifest.inputs
-    classes = describe_classes(config, inputs)
+    classes = describe_classes(config, manifest.inputs)
     findings = [
+        *find_in_training_files(config, manifest.inputs),
+        *balance_findings(classes, manifest.counts.sets["training"]),
+    ]
+    return replace(manifest, classes=classes, findings=findings)
+
+
+def find_in_training_files(config: RunConfig, inputs: Inputs) -> list[Finding]:
+    """What is odd about training files, before any event is chosen."""
+    classes = describe_classes(config, inputs)
+    return [
         *overlap_findings(config, inputs),
         *class_findings(classes),
         *particle_findings(classes),
         *file_findings(config, inputs),
-        *balance_findings(classes, manifest.counts.sets["training"]),
     ]
-    return replace(manifest, classes=classes, findings=findings)
 
 
 def find_in_test_files(config: RunConfig, training: Inputs, testing: Inputs) -> list[Finding]:
