@@ -15,7 +15,7 @@ from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, status, submit, train
 from cherenkov_mlops.stages.lifecycle import STAGES
 from cherenkov_mlops.stages.record import RunRecord
-from simulated import study, write_study
+from simulated import TINY_MODEL, study, write_study
 
 LITTLE = {"memory": "3G", "cpus": 1, "time": "00:10:00"}
 SMALL = LITTLE | {"stages": {name: LITTLE for name in STAGES if name != "train"}}
@@ -35,8 +35,8 @@ def own_code():
 def make_study(dl1_files, tmp_path):
     """Function that writes a configuration, in a folder with spaces in its name."""
 
-    def make(**over) -> Path:
-        content = study("energy", dl1_files, **over)
+    def make(model=TINY_MODEL, **over) -> Path:
+        content = study("energy", dl1_files, **over) | {"model": model}
         content["slurm"] = SMALL | over.get("slurm", {})
         return write_study(tmp_path / "a folder", content)
 
