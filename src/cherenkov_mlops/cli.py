@@ -18,15 +18,18 @@ from cherenkov_mlops.cli_config import (
     FailUnder,
     Figures,
     Force,
+    LastStage,
     NoCache,
     Overrides,
     Overwrite,
     Strict,
+    Until,
     config_app,
     init,
     open_session,
 )
 from cherenkov_mlops.cli_data import convert, merge, slim
+from cherenkov_mlops.cli_sweep import study, sweep
 from cherenkov_mlops.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.add_typer(cache_app, name="cache")
 app.command()(init)
-for _command in (convert, merge, slim, compress):
+for _command in (convert, merge, slim, compress, sweep, study):
     app.command()(_command)
 
 
@@ -131,10 +134,12 @@ def run(
     force: Force = False,
     deadline: Deadline = None,
     no_cache: NoCache = False,
+    until: Until = LastStage.REPORT,
 ) -> None:
     """Prepare, train, test and report."""
     bounds, overrides = (fail_under, fail_over), _with_cache(overrides, no_cache)
-    _run_stage("run", config, overrides, dry_run, force, bounds=bounds, deadline=deadline)
+    options = {"bounds": bounds, "deadline": deadline, "until": until.value}
+    _run_stage("run", config, overrides, dry_run, force, **options)
 
 
 def _with_cache(overrides: list[str], no_cache: bool) -> list[str]:
@@ -163,7 +168,9 @@ def _run_stage(
         config, run_dir = import_module("cherenkov_mlops.config.load").open_run(path, overrides)
         check = _read_gates(config, *bounds) if any(bounds) else None
         if dry_run:
-            _show_plan(session, config, run_dir, STAGES[stage], force=force)
+            last = options.get("until", stage)
+            stages = STAGES[stage][: STAGES[stage].index(last) + 1]
+            _show_plan(session, config, run_dir, stages, force=force)
             return
         session.logs = run_dir.logs
         import_module(f"cherenkov_mlops.stages.{stage}").run(
@@ -243,13 +250,17 @@ def demo(
     ] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of the simulated showers.")] = 1,
     force: Force = False,
+    data_only: Annotated[
+        bool, typer.Option("--data-only", help="Simulate the files of the demo, train nothing.")
+    ] = False,
 ) -> None:
     """Run everything on simulated showers, in minutes.
 
     Needs neither data nor a GPU.
     """
     with open_session("demo"):
-        import_module("cherenkov_mlops.stages.demo").run(folder, seed=seed, force=force)
+        stage = import_module("cherenkov_mlops.stages.demo")
+        stage.run(folder, seed=seed, force=force, data_only=data_only)
 
 
 @app.command()
