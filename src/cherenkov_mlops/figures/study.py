@@ -13,6 +13,11 @@ from cherenkov_mlops.metrics import Metric
 _SPARSITY = "Sparsity [%]"
 
 
+def plain(metric: Metric) -> str:
+    """Name of a metric for a heading: its symbol, or its key in words if that is a formula."""
+    return metric.name.replace("_", " ") if "$" in metric.symbol else metric.symbol
+
+
 def metric_by_sparsity(metric: Metric, name: str) -> FigureEntry:
     """A metric against sparsity: lines of the series, and the band of the baseline.
 
@@ -36,7 +41,7 @@ def metric_by_sparsity(metric: Metric, name: str) -> FigureEntry:
         "the seeds, bars from the lowest seed to the highest; band: the same of the baseline."
     )
     axes = {"xlabel": _SPARSITY, "ylabel": f"{metric.symbol}{unit}"}
-    return FigureEntry(name, draw, "generic", f"{metric.symbol} against sparsity", dict, True, axes)
+    return FigureEntry(name, draw, "generic", f"{plain(metric)} against sparsity", dict, True, axes)
 
 
 def size_by_sparsity(name: str) -> FigureEntry:
@@ -76,7 +81,7 @@ def quality_by_cost(metric: Metric, cost: Metric, name: str) -> FigureEntry:
         "where no other row is both cheaper and better. Numbers: sparsity in percent. Bars: from "
         "the lowest seed to the highest."
     )
-    title = f"{metric.symbol} against {cost.symbol}"
+    title = f"{plain(metric)} against {plain(cost)}"
     axes = {"xlabel": f"{cost.symbol}{unit}", "ylabel": metric.symbol}
     return FigureEntry(name, draw, "generic", title, dict, True, axes)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from cherenkov_mlops.figures import figures_of
-from cherenkov_mlops.figures.style import run_style
 from cherenkov_mlops.figures.study import metric_by_sparsity, quality_by_cost, size_by_sparsity
+from cherenkov_mlops.figures.style import run_style
 from cherenkov_mlops.metrics import METRICS, Metric
 from cherenkov_mlops.reporting.figure_blocks import Block, drawable, make_block
 from cherenkov_mlops.reporting.ranking import stored_value

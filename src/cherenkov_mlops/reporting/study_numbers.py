@@ -4,8 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from cherenkov_mlops.metrics import Metric
 from cherenkov_mlops.metrics.contrasts import (
     CONFIDENCE,
@@ -231,23 +229,31 @@ def _side(estimate: Estimate) -> Answer:
     return sides.get(estimate.verdict, "undecided")
 
 
-def find_losses(studied: Sequence[GroupNumbers], up_to: float, tolerated: float) -> Claim | None:
-    """Whether nothing is lost up to a sparsity; None if no row is that sparse."""
-    rows = [
-        (numbers, each.row)
-        for numbers in studied
-        for each in numbers.rows
-        if each.row.sparsity <= up_to + 1e-9
-    ]
-    if not rows:
-        return None
+def find_losses(
+    studied: Sequence[GroupNumbers], up_to: float, tolerated: float
+) -> Iterator[Claim]:
+    """For each schedule: whether nothing is lost up to a sparsity."""
+    schedules = [each.row.series.schedule for numbers in studied for each in numbers.rows]
+    for schedule in dict.fromkeys(schedules):
+        rows = [
+            (numbers, each.row)
+            for numbers in studied
+            for each in numbers.rows
+            if each.row.series.schedule == schedule and each.row.sparsity <= up_to + 1e-9
+        ]
+        if rows:
+            yield _claim_no_loss(rows, schedule, up_to, tolerated)
+
+
+def _claim_no_loss(
+    rows: Sequence[tuple[GroupNumbers, Row]], schedule: str, up_to: float, tolerated: float
+) -> Claim:
     strict = 1 - (1 - CONFIDENCE) / len(rows)
     parts, worst = [], None
     for numbers, row in rows:
         estimate = numbers.relative(row)
         answer = _loss_answer(estimate, numbers.relative(row, strict), 100 * tolerated)
-        where = f"{numbers.group.title}, {row.series.label}" if row.series else numbers.group.title
-        parts.append(Part(where, _percent(row.sparsity), estimate, answer))
+        parts.append(Part(f"{numbers.group.title}, {row.series.label}", _percent(row.sparsity), estimate, answer))
         if worst is None or not estimate.value >= worst.value:
             worst = estimate
     answers = {part.answer for part in parts}
@@ -256,8 +262,8 @@ def find_losses(studied: Sequence[GroupNumbers], up_to: float, tolerated: float)
         answer = "refuted" if "refuted" in answers else "supported"
     n_lost = sum(part.answer == "refuted" for part in parts)
     return Claim(
-        text=f"No significant loss up to {_percent(up_to)}",
-        rule=f"All {len(rows)} rows up to that sparsity, by the deciding metric. A row refutes it "
+        text=f"No significant loss up to {_percent(up_to)}, {schedule or 'pruned'}",
+        rule=f"All {len(rows)} rows of that schedule up to that sparsity, by the deciding metric. A row refutes it "
         f"if its interval lies below zero at a confidence of {100 * strict:.2f} % (Bonferroni: so "
         f"that all {len(rows)} rows together are wrong in 5 % of studies). A row supports it if "
         f"its 95 % interval leaves no room for a loss above {100 * tolerated:g} % of the "

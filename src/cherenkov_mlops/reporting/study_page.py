@@ -84,7 +84,7 @@ def make_study(
         The runs are no study: see ``sort_runs``.
     """
     groups = [count(group) for group in sort_runs(runs, baseline)]
-    claims = (compare_schedules(groups), find_losses(groups, up_to, tolerated_loss))
+    claims = [compare_schedules(groups), *find_losses(groups, up_to, tolerated_loss)]
     return Study(groups, [claim for claim in claims if claim is not None])
 
 
