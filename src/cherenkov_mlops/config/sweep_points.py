@@ -166,7 +166,7 @@ def _find_clashes(document: Document, axes: Mapping[str, list[Choice]]) -> Itera
 
 
 def _leaves(values: Any, above: Key = ()) -> Iterator[Key]:
-    if not isinstance(values, dict) or not values:
+    if above and (not isinstance(values, dict) or not values):
         yield above
         return
     for key, item in values.items():

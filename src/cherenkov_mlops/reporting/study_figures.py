@@ -52,11 +52,14 @@ def cost_blocks(group: Group) -> list[Block]:
         if np.isfinite([row.fact(fact) for row in rows]).all()
     ]
     blocks = [make_block(size_by_sparsity(f"{group.key}_size"), sizes)] if sizes else []
-    times = [name for name in _TIMES if np.isfinite([row.fact(name) for row in rows]).all()]
-    for name in (*_COSTS, *times[:1]):
-        if name in METRICS and np.isfinite([row.fact(name) for row in rows]).all():
-            blocks.append(_pareto_block(group, METRICS[name]))
-    return blocks
+    known = [
+        name
+        for name in (*_COSTS, *_TIMES)
+        if name in METRICS and np.isfinite([row.fact(name) for row in rows]).all()
+    ]
+    times = [name for name in _TIMES if name in known]
+    shown = [name for name in known if name not in times[1:]]
+    return blocks + [_pareto_block(group, METRICS[name]) for name in shown]
 
 
 def curve_blocks(group: Group) -> list[Block]:

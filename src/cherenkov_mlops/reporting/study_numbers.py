@@ -229,9 +229,7 @@ def _side(estimate: Estimate) -> Answer:
     return sides.get(estimate.verdict, "undecided")
 
 
-def find_losses(
-    studied: Sequence[GroupNumbers], up_to: float, tolerated: float
-) -> Iterator[Claim]:
+def find_losses(studied: Sequence[GroupNumbers], up_to: float, tolerated: float) -> Iterator[Claim]:
     """For each schedule: whether nothing is lost up to a sparsity."""
     schedules = [each.row.series.schedule for numbers in studied for each in numbers.rows]
     for schedule in dict.fromkeys(schedules):
@@ -253,7 +251,14 @@ def _claim_no_loss(
     for numbers, row in rows:
         estimate = numbers.relative(row)
         answer = _loss_answer(estimate, numbers.relative(row, strict), 100 * tolerated)
-        parts.append(Part(f"{numbers.group.title}, {row.series.label}", _percent(row.sparsity), estimate, answer))
+        parts.append(
+            Part(
+                f"{numbers.group.title}, {row.series.label}",
+                _percent(row.sparsity),
+                estimate,
+                answer,
+            )
+        )
         if worst is None or not estimate.value >= worst.value:
             worst = estimate
     answers = {part.answer for part in parts}
@@ -263,7 +268,8 @@ def _claim_no_loss(
     n_lost = sum(part.answer == "refuted" for part in parts)
     return Claim(
         text=f"No significant loss up to {_percent(up_to)}, {schedule or 'pruned'}",
-        rule=f"All {len(rows)} rows of that schedule up to that sparsity, by the deciding metric. A row refutes it "
+        rule=f"All {len(rows)} rows of that schedule up to that sparsity, by the deciding metric. "
+        "A row refutes it "
         f"if its interval lies below zero at a confidence of {100 * strict:.2f} % (Bonferroni: so "
         f"that all {len(rows)} rows together are wrong in 5 % of studies). A row supports it if "
         f"its 95 % interval leaves no room for a loss above {100 * tolerated:g} % of the "
