@@ -29,6 +29,7 @@ from cherenkov_mlops.cli_config import (
     open_session,
 )
 from cherenkov_mlops.cli_data import convert, merge, slim
+from cherenkov_mlops.cli_demo import demo
 from cherenkov_mlops.cli_sweep import study, sweep
 from cherenkov_mlops.run_dir import RunDir
 
@@ -53,7 +54,7 @@ app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.add_typer(cache_app, name="cache")
 app.command()(init)
-for _command in (convert, merge, slim, compress, sweep, study):
+for _command in (convert, merge, slim, compress, sweep, study, demo):
     app.command()(_command)
 
 
@@ -241,26 +242,6 @@ def compare(
             strict=strict,
             figures=figures,
         )
-
-
-@app.command()
-def demo(
-    folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Folder for data, runs and pages.")
-    ] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Seed of the simulated showers.")] = 1,
-    force: Force = False,
-    data_only: Annotated[
-        bool, typer.Option("--data-only", help="Simulate the files of the demo, train nothing.")
-    ] = False,
-) -> None:
-    """Run everything on simulated showers, in minutes.
-
-    Needs neither data nor a GPU.
-    """
-    with open_session("demo"):
-        stage = import_module("cherenkov_mlops.stages.demo")
-        stage.run(folder, seed=seed, force=force, data_only=data_only)
 
 
 @app.command()

@@ -8,8 +8,9 @@ import pytest
 
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import METRICS
-from cherenkov_mlops.reporting.study_page import make_study, render_study, summarise_study
+from cherenkov_mlops.reporting.study_page import render_study
 from cherenkov_mlops.reporting.study_runs import sort_runs
+from cherenkov_mlops.reporting.study_summary import make_study, summarise_study
 from cherenkov_mlops.results import write_results
 from cherenkov_mlops.stages import study
 from studies import make_study_runs

@@ -62,9 +62,9 @@ def test_a_failure_does_not_stop_the_others(python):
 def test_ctrl_c_ends_the_children_and_starts_no_others(python, tmp_path):
     mark = tmp_path / "listened"
     text = (
-        "def end(*_):\n open(%r, 'w').write('yes'); sys.exit(130)\n"
+        f"def end(*_):\n open({str(mark)!r}, 'w').write('yes'); sys.exit(130)\n"
         "signal.signal(signal.SIGINT, end); print('ready', flush=True); time.sleep(60)"
-    ) % str(mark)
+    )
     jobs = [python("first", text), python("second", "pass")]
     timer = threading.Timer(0, _interrupt_when_ready, [jobs[0].log])
     timer.start()

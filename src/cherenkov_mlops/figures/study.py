@@ -58,7 +58,7 @@ def size_by_sparsity(name: str) -> FigureEntry:
     return FigureEntry(name, draw, "generic", "Size against sparsity", dict, True, axes)
 
 
-def quality_by_cost(metric: Metric, cost: Metric, name: str) -> FigureEntry:
+def quality_by_cost(metric: Metric, cost: Metric, words: str, name: str) -> FigureEntry:
     """Quality against a cost: one point a row, and what no other row beats in both.
 
     Arrays of a series: ``cost``, ``quality``, ``low``, ``high``, ``sparsity`` [%], and ``front``,
@@ -81,7 +81,12 @@ def quality_by_cost(metric: Metric, cost: Metric, name: str) -> FigureEntry:
         "where no other row is both cheaper and better. Numbers: sparsity in percent. Bars: from "
         "the lowest seed to the highest."
     )
-    title = f"{plain(metric)} against {plain(cost)}"
+    if cost.unit == "ms":
+        draw.__doc__ += (
+            " Times were taken while other runs were at work: small differences are noise, and "
+            "single zeros make no network faster."
+        )
+    title = f"{plain(metric)} against {words}"
     axes = {"xlabel": f"{cost.symbol}{unit}", "ylabel": metric.symbol}
     return FigureEntry(name, draw, "generic", title, dict, True, axes)
 

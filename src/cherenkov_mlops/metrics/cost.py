@@ -46,7 +46,7 @@ for _definition in (
     ("model_size_zipped_mb", "Size of that file, zipped.", "zipped", "MB", "lower"),
     (
         "model_size_packed_mb",
-        "Size of the model as `compress --to packed` writes it: 8-bit kernels, zeros left out.",
+        "Size of the model in the packed form: 8-bit kernels, zeros left out, compressed.",
         "packed",
         "MB",
         "lower",

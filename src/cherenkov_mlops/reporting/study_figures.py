@@ -24,8 +24,8 @@ SIZES = {
     "model_size_packed_mb": "packed",
 }
 #: What quality is shown against. Of the times, the first that is known.
-_COSTS = ("model_size_zipped_mb", "model_size_packed_mb")
-_TIMES = ("latency_ms", "network_time_ms")
+_COSTS = {"model_size_zipped_mb": "zipped size", "model_size_packed_mb": "packed size"}
+_TIMES = {"latency_ms": "latency", "network_time_ms": "network time"}
 #: Pruned runs whose curves are shown beside those of a baseline.
 _N_EXAMPLES = 3
 _BASELINE = "baseline"
@@ -149,7 +149,8 @@ def _pareto_block(group: Group, cost: Metric) -> Block:
             "front": [row.name in front for row in rows],
         }
         drawn.append((_line(label, place), points))
-    return make_block(quality_by_cost(metric, cost, f"{group.key}_{cost.name}"), drawn)
+    words = (_COSTS | _TIMES)[cost.name]
+    return make_block(quality_by_cost(metric, cost, words, f"{group.key}_{cost.name}"), drawn)
 
 
 def _front(rows: Sequence[Row], metric: Metric, cost: Metric) -> set[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from cherenkov_mlops.config.sweep import StudySection, Sweep, is_sweep, load_sweep
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.reporting.sources import load_runs
-from cherenkov_mlops.reporting.study_page import make_study, render_study, summarise_study
+from cherenkov_mlops.reporting.study_page import render_study
+from cherenkov_mlops.reporting.study_summary import make_study, summarise_study
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
 
 log = logging.getLogger(__name__)
