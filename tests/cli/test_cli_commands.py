@@ -181,7 +181,7 @@ def test_a_sweep_with_mistakes_ends_with_2_and_a_dry_run_writes_nothing(call, st
     path.write_text("base: study.yaml\ngrid: {train.n_epochs: [1, 0]}\n")
     result = call("sweep", path)
     assert result.returncode == 2
-    place = f"error: {path}:2:27: train.n_epochs: expected a whole number of at least 1, got 0"
+    place = f"error: {path}:2:28: train.n_epochs: expected a whole number of at least 1, got 0"
     assert result.stderr == f"{place} (in run n_epochs0)\n"
     path.write_text("base: study.yaml\ngrid: {train.n_epochs: [1, 2]}\n")
     before = sorted(tmp_path.rglob("*"))
