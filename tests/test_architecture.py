@@ -20,6 +20,7 @@ LAYERS = [
         "cli_config",
         "cli_data",
         "cli_simulate",
+        "cli_sweep",
         "console",
     },
     {"stages"},

@@ -19,15 +19,18 @@ from cherenkov_mlops.cli_config import (
     FailUnder,
     Figures,
     Force,
+    LastStage,
     NoCache,
     Overrides,
     Strict,
+    Until,
     config_app,
     init,
     open_session,
 )
 from cherenkov_mlops.cli_data import convert, merge, slim
 from cherenkov_mlops.cli_simulate import demo, simulate
+from cherenkov_mlops.cli_sweep import study, sweep
 from cherenkov_mlops.run_dir import RunDir
 
 if TYPE_CHECKING:
@@ -51,7 +54,9 @@ app = typer.Typer(
 app.add_typer(config_app, name="config")
 app.add_typer(cache_app, name="cache")
 app.command()(init)
-for _command in (convert, merge, slim, compress, submit, status, doctor, demo, simulate):
+for _command in (demo, simulate, convert, merge, slim, sweep, study, compress):
+    app.command()(_command)
+for _command in (submit, status, doctor):
     app.command()(_command)
 
 
@@ -132,10 +137,12 @@ def run(
     force: Force = False,
     deadline: Deadline = None,
     no_cache: NoCache = False,
+    until: Until = LastStage.REPORT,
 ) -> None:
     """Prepare, train, test and report."""
     bounds, overrides = (fail_under, fail_over), _with_cache(overrides, no_cache)
-    _run_stage("run", config, overrides, dry_run, force, bounds=bounds, deadline=deadline)
+    options = {"bounds": bounds, "deadline": deadline, "until": until.value}
+    _run_stage("run", config, overrides, dry_run, force, **options)
 
 
 def _with_cache(overrides: list[str], no_cache: bool) -> list[str]:
@@ -164,7 +171,9 @@ def _run_stage(
         config, run_dir = import_module("cherenkov_mlops.config.load").open_run(path, overrides)
         check = _read_gates(config, *bounds) if any(bounds) else None
         if dry_run:
-            _show_plan(session, config, run_dir, STAGES[stage], force=force)
+            last = options.get("until", stage)
+            stages = STAGES[stage][: STAGES[stage].index(last) + 1]
+            _show_plan(session, config, run_dir, stages, force=force)
             return
         session.logs = run_dir.logs
         import_module(f"cherenkov_mlops.stages.{stage}").run(

@@ -1,5 +1,6 @@
 """Options of all commands, and the commands ``init`` and ``config ...``; quick to import."""
 
+from enum import StrEnum
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
@@ -51,6 +52,17 @@ Deadline = Annotated[
     ),
 ]
 
+
+class LastStage(StrEnum):
+    """Stages that a chain may end with."""
+
+    PREPARE = "prepare"
+    TRAIN = "train"
+    TEST = "test"
+    REPORT = "report"
+
+
+Until = Annotated[LastStage, typer.Option("--until", help="The last stage.")]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Read the HDF5 files; make no copy of the pixels.")
 ]

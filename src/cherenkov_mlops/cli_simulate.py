@@ -15,13 +15,17 @@ def demo(
     ] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Seed of the simulated showers.")] = 1,
     force: Force = False,
+    data_only: Annotated[
+        bool, typer.Option("--data-only", help="Simulate the files of the demo, train nothing.")
+    ] = False,
 ) -> None:
     """Run everything on simulated showers, in minutes.
 
     Needs neither data nor a GPU.
     """
     with open_session("demo"):
-        import_module("cherenkov_mlops.stages.demo").run(folder, seed=seed, force=force)
+        stage = import_module("cherenkov_mlops.stages.demo")
+        stage.run(folder, seed=seed, force=force, data_only=data_only)
 
 
 def simulate(

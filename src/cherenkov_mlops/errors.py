@@ -36,6 +36,22 @@ class QualityError(UserError):
     exit_code = 4
 
 
+class SweepFailed(UserError):
+    """Runs of a sweep failed, each for a reason of its own (exit code 1).
+
+    Parameters
+    ----------
+    failures : list of str
+        One line a run: its name, the reason, the command that repeats it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, failures: list[str]):
+        self.failures = list(failures)
+        super().__init__("\n".join([*self.failures, f"{len(failures)} runs of the sweep failed"]))
+
+
 class TimeLimitReached(BaseException):
     """The time is up, or the batch system asked for an end: the work can go on (exit code 75).
 

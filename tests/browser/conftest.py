@@ -11,7 +11,8 @@ import pytest
 
 from cherenkov_mlops.results import write_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import compare, report
+from cherenkov_mlops.stages import compare, report, study
+from studies import make_study_runs
 from synthetic import TASKS, make_results
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -63,7 +64,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory) -> dict[str, Path]:
-    """A report of each task, and a comparison of three runs to a baseline."""
+    """A report of each task, a comparison of three runs to a baseline, and a study."""
     folder = tmp_path_factory.mktemp("pages")
     found = {}
     for task in TASKS:
@@ -79,7 +80,14 @@ def pages(tmp_path_factory) -> dict[str, Path]:
         write_results(run, runs[-1] / "metrics.json")
     found["comparison"] = folder / "comparison.html"
     compare.run(runs, found["comparison"], baseline="net_1")
+    found["study"] = folder / "study.html"
+    study.run(_write_study(folder), found["study"])
     return found
+
+
+def _write_study(folder: Path) -> list[Path]:
+    runs = [run for task in ("type", "energy") for run in make_study_runs(task)]
+    return [write_results(run, folder / run.run["name"] / "metrics.json") for run in runs]
 
 
 @pytest.fixture(params=["light", "dark"])

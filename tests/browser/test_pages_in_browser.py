@@ -4,7 +4,7 @@ import pytest
 
 from synthetic import TASKS
 
-PAGES = [*TASKS, "comparison"]
+PAGES = [*TASKS, "comparison", "study"]
 COLUMN = """table => [...table.tBodies[0].rows].map(row => Number(row.cells[1].dataset.sort))"""
 FOCUS = """() => {
   const item = document.activeElement;

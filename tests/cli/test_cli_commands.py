@@ -20,7 +20,7 @@ HEAVY = (
 COMMANDS = [
     [], ["prepare"], ["train"], ["test"], ["report"], ["run"], ["compare"], ["demo"],
     ["simulate"], ["init"], ["config"], ["config", "check"], ["config", "show"],
-    ["config", "schema"], ["config", "convert"],
+    ["config", "schema"], ["config", "convert"], ["sweep"], ["study"],
 ]  # fmt: skip
 
 
@@ -174,3 +174,22 @@ def test_options_of_simulate_are_those_of_the_simulation():
     theirs = {name: p.default for name, p in signature(SimulationOptions).parameters.items()}
     assert ours.keys() - theirs.keys() == {"output", "force"}
     assert theirs == {name: ours[name] for name in theirs}
+
+
+def test_a_sweep_with_mistakes_ends_with_2_and_a_dry_run_writes_nothing(call, study, tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text("base: study.yaml\ngrid: {train.n_epochs: [1, 0]}\n")
+    result = call("sweep", path)
+    assert result.returncode == 2
+    place = f"error: {path}:2:28: train.n_epochs: expected a whole number of at least 1, got 0"
+    assert result.stderr == f"{place} (in run n_epochs0)\n"
+    path.write_text("base: study.yaml\ngrid: {train.n_epochs: [1, 2]}\n")
+    before = sorted(tmp_path.rglob("*"))
+    result = call("sweep", path, "--local", "2", "--dry-run")
+    assert result.stdout.splitlines()[1:] == ["n_epochs1: would run", "n_epochs2: would run"]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_run_ends_after_the_stage_that_is_asked_for(call, study):
+    result = call("run", study, "--until", "train", "--dry-run")
+    assert [line.split(":")[0] for line in result.stdout.splitlines()[-2:]] == ["prepare", "train"]

@@ -7,6 +7,7 @@ import pytest
 
 from cherenkov_mlops.config.load import load_config, open_run
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.config.sweep import is_sweep, load_sweep
 from cherenkov_mlops.errors import ConfigError, UserError
 from cherenkov_mlops.run_dir import RunDir
 
@@ -185,9 +186,20 @@ def shipped_studies() -> list[str]:
     """Names of the shipped YAML files, without those that only others extend."""
     texts = {path.name: path.read_text() for path in sorted(CONFIGS.glob("*.yaml"))}
     bases = re.findall(r"^extends: *(\S+)", "\n".join(texts.values()), re.MULTILINE)
-    return [name for name in texts if name not in bases]
+    return [name for name in texts if name not in bases and not is_sweep(CONFIGS / name)]
 
 
 @pytest.mark.parametrize("name", shipped_studies())
 def test_every_shipped_configuration_loads(name):
     assert load_config(CONFIGS / name).run.name
+
+
+@pytest.mark.parametrize(
+    ("name", "n_runs"), [("study_compression.yaml", 153), ("study_compression_small.yaml", 72)]
+)
+def test_every_shipped_sweep_loads(name, n_runs):
+    sweep = load_sweep(CONFIGS / name)
+    assert len({config.run.name for config in sweep.runs}) == n_runs
+    assert sum(config.pruning is None for config in sweep.runs) == n_runs / (
+        17 if n_runs == 153 else 9
+    )

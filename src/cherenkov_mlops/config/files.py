@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.words import find_paths, show
 from cherenkov_mlops.config.yaml_text import Document, Key, Place, Problem, read_yaml
@@ -85,9 +87,9 @@ def expand(path: str) -> str:
     return os.path.expandvars(os.path.expanduser(path))
 
 
-def resolve_paths(document: Document) -> None:
+def resolve_paths(document: Document, schema: type[BaseModel] = RunConfig) -> None:
     """Make every path of a document absolute, against the folder of the file that holds it."""
-    for key in find_paths(RunConfig):
+    for key in find_paths(schema):
         section = value_at(document.values, key[:-1])
         if isinstance(section, dict) and key[-1] in section:
             section[key[-1]] = _resolve(document, key, section[key[-1]])

@@ -34,19 +34,35 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         With all mistakes, one line each, sorted by place.
     """
     document = read_files(Path(path))
-    config = None
     # A text that cannot be read says nothing about its options.
     if document.values is not None:
         for number, override in enumerate(overrides):
             document = apply_override(document, override, number)
+    return check_document(document, Path(path))
+
+
+def check_document(document: Document, source: Path) -> RunConfig:
+    """The configuration that a document holds; paths and defaults are filled in there, too.
+
+    Raises
+    ------
+    cherenkov_mlops.errors.ConfigError
+        With all mistakes, one line each, sorted by place.
+    """
+    config = None
+    if document.values is not None:
         _give_run_folder(document)
         resolve_paths(document)
         config = _validate(document)
     if config is None or document.problems:
-        ordered = sorted(document.problems, key=lambda problem: problem.place)
-        raise ConfigError([str(problem) for problem in ordered])
+        raise ConfigError(sorted_lines(document.problems))
     places = {dotted(key): str(place) for key, place in document.places.items()}
-    return config.with_places(Path(path), places)
+    return config.with_places(source, places)
+
+
+def sorted_lines(problems: Sequence[Problem]) -> list[str]:
+    """One line a mistake, by place."""
+    return [str(problem) for problem in sorted(problems, key=lambda problem: problem.place)]
 
 
 def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, RunDir]:

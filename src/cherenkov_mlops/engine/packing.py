@@ -8,6 +8,7 @@ everything else (scales, biases, normalisations) as it is.
 
 import json
 import struct
+import tempfile
 from pathlib import Path
 
 import keras
@@ -53,6 +54,12 @@ def pack_model(model: keras.Model, path: Path) -> Path:
         sizes = struct.pack(f"<{len(pieces)}Q", *map(len, pieces))
         temporary.write_bytes(MAGIC + sizes + b"".join(pieces))
     return path
+
+
+def packed_size(model: keras.Model) -> int:
+    """Bytes of the file that ``pack_model`` would write."""
+    with tempfile.TemporaryDirectory() as folder:
+        return pack_model(model, Path(folder) / "model.packed").stat().st_size
 
 
 def unpack_model(path: Path) -> keras.Model:

@@ -109,6 +109,8 @@ class Metric:
         Which values are better: ``higher``, ``lower``, ``zero`` (nearer to it), or ``none``.
     key : bool
         Whether the value stands at the top of a report.
+    studied : bool
+        Whether a compression study shows it, as it does all key metrics.
     fails_below : float or None
         Values below this call for a warning, whose text is ``failure``.
     """
@@ -120,6 +122,7 @@ class Metric:
     unit: str
     better: Literal["higher", "lower", "zero", "none"]
     key: bool = False
+    studied: bool = False
     fails_below: float | None = None
     failure: str = ""
 

@@ -44,6 +44,13 @@ for _definition in (
     ("mmacs", "Multiply-accumulates of one inference, in 10⁶.", "MMAC", "MMAC", "lower"),
     ("model_size_mb", "Size of the inference-only model file.", "size", "MB", "lower"),
     ("model_size_zipped_mb", "Size of that file, zipped.", "zipped", "MB", "lower"),
+    (
+        "model_size_packed_mb",
+        "Size of the model in the packed form: 8-bit kernels, zeros left out, compressed.",
+        "packed",
+        "MB",
+        "lower",
+    ),
     ("training_time_s", "Wall-clock time of the training.", "training", "s", "lower"),
     ("testing_time_s", "Wall-clock time of the test.", "testing", "s", "lower"),
     ("reading_time_ms", "Time to read one event.", "reading", "ms", "lower"),

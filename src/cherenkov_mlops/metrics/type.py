@@ -79,7 +79,7 @@ def balanced_accuracy(events: Events, settings: EvaluationSettings) -> float:
     return (recall(events, settings) + recall_background(events, settings)) / 2
 
 
-@metric(task="type", symbol="precision", unit="", better="higher")
+@metric(task="type", symbol="precision", unit="", better="higher", studied=True)
 def precision(events: Events, settings: EvaluationSettings) -> float:
     r"""Share of signal among the events that pass the threshold; NaN if none passes.
 
@@ -90,7 +90,7 @@ def precision(events: Events, settings: EvaluationSettings) -> float:
     return ratio(counts.true_signal, counts.true_signal + counts.false_signal)
 
 
-@metric(task="type", symbol="recall", unit="", better="higher")
+@metric(task="type", symbol="recall", unit="", better="higher", studied=True)
 def recall(events: Events, settings: EvaluationSettings) -> float:
     r"""Share of the signal events that pass the threshold; NaN without signal.
 
@@ -123,7 +123,7 @@ def recall_background(events: Events, settings: EvaluationSettings) -> float:
     return ratio(counts.true_background, counts.true_background + counts.false_signal)
 
 
-@metric(task="type", symbol="$F_1$", unit="", better="higher")
+@metric(task="type", symbol="$F_1$", unit="", better="higher", studied=True)
 def f1(events: Events, settings: EvaluationSettings) -> float:
     r"""Harmonic mean of precision and recall; NaN with neither true nor predicted signal.
 

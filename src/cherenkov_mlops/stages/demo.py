@@ -109,7 +109,7 @@ LESSONS = (
 )
 
 
-def run(folder: Path, *, seed: int = 1, force: bool = False) -> None:
+def run(folder: Path, *, seed: int = 1, force: bool = False, data_only: bool = False) -> None:
     """Fill ``folder`` with data, configurations, runs, reports and ``comparison.html``.
 
     Parameters
@@ -120,9 +120,13 @@ def run(folder: Path, *, seed: int = 1, force: bool = False) -> None:
         Seed of the simulated showers.
     force : bool
         Make everything again.
+    data_only : bool
+        Stop after the data.
     """
     folder = folder.absolute()
     _simulate(folder / "data", seed, force)
+    if data_only:
+        return
     run_dirs = []
     for name in RUNS:
         config = load_config(_copy_config(f"demo_{name}.yaml", folder))

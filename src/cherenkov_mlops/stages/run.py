@@ -7,9 +7,16 @@ from cherenkov_mlops.errors import TimeLimitReached
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, report, test, train
 
+STAGES = {"prepare": prepare, "train": train, "test": test, "report": report}
+
 
 def run(
-    config: RunConfig, run_dir: RunDir, *, force: bool = False, deadline: float | None = None
+    config: RunConfig,
+    run_dir: RunDir,
+    *,
+    force: bool = False,
+    deadline: float | None = None,
+    until: str = "report",
 ) -> None:
     """Prepare, train, test and report; stages that are complete and unchanged are passed over.
 
@@ -21,6 +28,8 @@ def run(
         Make everything anew.
     deadline : float, optional
         Time when the training has to be over, in seconds since 1970; no stage starts after it.
+    until : str
+        The last stage.
 
     Raises
     ------
@@ -31,11 +40,12 @@ def run(
     """
     files_of(config, "test")
     limit = TimeLimit(deadline)
-    prepare.run(config, run_dir, force=force)
-    train.run(config, run_dir, force=force, deadline=deadline)
-    for stage in (test, report):
-        if limit.is_reached:
+    for name, stage in STAGES.items():
+        if limit.is_reached and name in ("test", "report"):
             raise TimeLimitReached(
                 "run: stopped at the time limit; the same command goes on from there"
             )
-        stage.run(config, run_dir, force=force)
+        options = {"deadline": deadline} if name == "train" else {}
+        stage.run(config, run_dir, force=force, **options)
+        if name == until:
+            return

@@ -13,6 +13,7 @@ from cherenkov_mlops.data.overlap import warn_of_overlap
 from cherenkov_mlops.data.predictions import describe_predictions
 from cherenkov_mlops.engine.cost import file_sizes, model_facts
 from cherenkov_mlops.engine.model_builder import load_model_file
+from cherenkov_mlops.engine.packing import packed_size
 from cherenkov_mlops.engine.prediction import predict_inputs
 from cherenkov_mlops.engine.training import load_custom_code
 from cherenkov_mlops.results import write_results
@@ -48,7 +49,8 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
     timing = predict_inputs(config, testing, run_dir)
 
     facts = json.loads(run_dir.training_record.read_text(encoding="utf-8"))
-    facts |= model_facts(load_model_file(run_dir.trained_model)) | timing
+    model = load_model_file(run_dir.trained_model)
+    facts |= model_facts(model) | timing | {"model_size_packed_mb": packed_size(model) / 1e6}
     if config.export is not None:
         size, zipped = file_sizes(run_dir.exported_model(config.export.format))
         facts |= {"model_size_mb": size / 1e6, "model_size_zipped_mb": zipped / 1e6}

@@ -1,0 +1,48 @@
+"""The commands ``sweep`` and ``study``."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cherenkov_mlops.cli_config import DryRun, open_session
+
+
+def sweep(
+    path: Annotated[
+        Path, typer.Argument(metavar="SWEEP", help="YAML file with grid, list or random.")
+    ],
+    local: Annotated[
+        int, typer.Option("--local", min=1, metavar="N", help="Runs side by side on this machine.")
+    ] = 1,
+    dry_run: DryRun = False,
+) -> None:
+    """Run many configurations, made from one file.
+
+    Complete runs are passed over; the same command goes on after an end.
+    """
+    with open_session("sweep") as session:
+        loaded = import_module("cherenkov_mlops.config.sweep").load_sweep(path)
+        stage = import_module("cherenkov_mlops.stages.sweep")
+        if dry_run:
+            for line in stage.describe_sweep(loaded, local):
+                session.show(line)
+            return
+        session.logs = loaded.folder / "logs"
+        stage.run(loaded, local)
+
+
+def study(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="SWEEP|RUN...", help="A sweep file; or run folders, metrics.json."),
+    ],
+    output: Annotated[Path, typer.Option(help="Page to write.")] = Path("study.html"),
+) -> None:
+    """Say what pruning costs, from pruned runs and their dense baselines.
+
+    The page has each metric against sparsity, sizes, and a verdict a row.
+    """
+    with open_session("study"):
+        import_module("cherenkov_mlops.stages.study").run(sources, output)
