@@ -17,7 +17,7 @@ LAYERS = [
     {"reporting", "engine", "simulation"},
     {"figures"},
     {"metrics", "data"},
-    {"config", "results", "provenance", "run_dir", "tasks"},
+    {"config", "results", "provenance", "run_dir", "tasks", "forms"},
     {"registry", "errors"},
 ]
 HEAVY = {"tensorflow", "keras", "ctlearn", "dl1_data_handler", "tensorflow_model_optimization"}

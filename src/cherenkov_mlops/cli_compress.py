@@ -9,16 +9,10 @@ import rich
 import typer
 
 from cherenkov_mlops.cli_config import open_session
+from cherenkov_mlops.forms import FORMS
 
-
-class Format(StrEnum):
-    """Formats of an export."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    DYNAMIC = "dynamic"
-    INT8 = "int8"
-    PACKED = "packed"
+#: Values of ``--to``.
+Format = StrEnum("Format", {name: name for name in FORMS})
 
 
 def compress(

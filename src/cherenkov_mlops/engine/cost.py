@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from cherenkov_mlops.forms import parts_of
+
 
 def model_facts(model: keras.Model) -> dict[str, float]:
     """Size and cost of one inference, for ``metrics.json``.
@@ -88,9 +90,10 @@ def _sizes_without_optimizer(model: keras.Model) -> tuple[int, int]:
 
 
 def file_sizes(path: Path) -> tuple[int, int]:
-    """Bytes of a file, as it is and deflated."""
+    """Bytes of the file, or files, of a model, as they are and deflated."""
     with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "model.zip"
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            archive.write(path, path.name)
-        return path.stat().st_size, packed.stat().st_size
+            for part in parts_of(path):
+                archive.write(part, part.name)
+        return sum(part.stat().st_size for part in parts_of(path)), packed.stat().st_size
