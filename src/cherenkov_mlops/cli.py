@@ -14,6 +14,7 @@ from cherenkov_mlops.cli_config import (
     Config,
     Deadline,
     DryRun,
+    Engine,
     FailOver,
     FailUnder,
     Figures,
@@ -103,8 +104,10 @@ def test(
     fail_over: FailOver,
     dry_run: DryRun = False,
     force: Force = False,
+    engine: Engine = None,
 ) -> None:
     """Predict the test files and compute all metrics."""
+    overrides = [*overrides, f"test.engine={engine}"] if engine else overrides
     _run_stage("test", config, overrides, dry_run, force, bounds=(fail_under, fail_over))
 
 

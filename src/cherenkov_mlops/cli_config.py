@@ -54,6 +54,14 @@ Deadline = Annotated[
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Read the HDF5 files; make no copy of the pixels.")
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ENGINE",
+        help="What computes the network: keras, litert, onnx, openvino, or auto: the fastest that "
+        "gives Keras' numbers within 1e-5.",
+    ),
+]
 FailUnder = Annotated[
     list[str],
     typer.Option(

@@ -147,6 +147,16 @@ class RunDir:
         return sorted(found)
 
     @property
+    def engines(self) -> Path:
+        """The trained model in the forms of other engines, made by ``test --engine``."""
+        return self.path / "engines"
+
+    @property
+    def costs(self) -> Path:
+        """Speed and memory of the model, measured by ``compress --measure``."""
+        return self.path / "cost.json"
+
+    @property
     def history(self) -> Path:
         """One row an epoch: loss, validation loss, learning rate, metrics."""
         return self.train_dir / "history.csv"

@@ -65,9 +65,7 @@ def run(
     DataError
         Files changed since ``prepare``, or pixel values are NaN.
     """
-    if config.export is not None or RunRecord.read(run_dir).state("train") != "complete":
-        what = "an export" if config.export else "a run that is not trained"
-        raise UserError(f"compress: {run_dir.path}: expected a trained run, got {what}")
+    check_trained(config, run_dir)
     targets = {kind: RunDir(run_dir.path.with_name(f"{run_dir.name}_{kind}")) for kind in formats}
     for target in targets.values():
         if target.path.exists() and not force:
@@ -90,6 +88,13 @@ def run(
     return found
 
 
+def check_trained(config: RunConfig, run_dir: RunDir) -> None:
+    """Pass silently if the run has a trained model of its own; ``UserError`` if not."""
+    if config.export is not None or RunRecord.read(run_dir).state("train") != "complete":
+        what = "an export" if config.export else "a run that is not trained"
+        raise UserError(f"compress: {run_dir.path}: expected a trained run, got {what}")
+
+
 @contextmanager
 def _new_run(config: RunConfig, source: RunDir, target: RunDir, kind: str) -> Iterator[RunDir]:
     """Copy of a trained run under another name, in place when all went well."""
@@ -99,7 +104,10 @@ def _new_run(config: RunConfig, source: RunDir, target: RunDir, kind: str) -> It
             shutil.copytree(part, made.path / part.name, ignore=LEFT_OUT)
         run_section = config.run.model_copy(update={"name": target.name, "dir": target.path.parent})
         export = ExportSection(format=kind, of=source.path.resolve())
-        copy = config.model_copy(update={"run": run_section, "export": export})
+        # An export has an engine of its own.
+        testing = config.test.model_copy(update={"engine": "keras"})
+        sections = {"run": run_section, "export": export, "test": testing}
+        copy = config.model_copy(update=sections)
         write_text_atomically(made.config, to_yaml(copy.dump()))
         write_text_atomically(made.resolved_config, to_yaml(copy.dump()))
         record = RunRecord.read(source).content
