@@ -133,7 +133,7 @@ def advise(budget: Budget) -> list[str]:
     lines = []
     if (best := budget.best) is not None:
         lines.append(
-            f"best {budget.metric.symbol} at {budget.rate_hz:g} images/s on one core: "
+            f"best {budget.metric.symbol} at {budget.rate_hz:,.0f} images/s on one core: "
             f"{best.run_dir.name} ({best.form}, batches of {best.best_batch})"
         )
     lines += [
@@ -155,8 +155,8 @@ def check_budget(budget: Budget) -> None:
     fastest = budget.offers[0]
     if not budget.keeps_up(fastest):
         raise UserError(
-            f"compress: expected an export that takes {budget.rate_hz:g} images/s on one core, got "
-            f"{fastest.rate_hz:.0f} from the fastest of {len(budget.offers)} ({fastest.form}); "
+            f"compress: expected a form that takes {budget.rate_hz:,.0f} images/s on one core, got "
+            f"{fastest.rate_hz:,.0f} from the fastest of {len(budget.offers)} ({fastest.form}); "
             "export to other forms (int8 is fast on a CPU), or train a smaller network"
         )
 

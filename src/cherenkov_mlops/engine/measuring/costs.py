@@ -13,6 +13,7 @@ from cherenkov_mlops.forms import parts_of
 NETWORK = "cherenkov_mlops.engine.measuring.network_process"
 WHOLE_PATH = "cherenkov_mlops.engine.measuring.whole_path"
 SECONDS = 1.0
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def measure_speed(
     *,
     one_core: bool,
     seconds: float = SECONDS,
+    batch_size: int = BATCH_SIZE,
     by_predict: bool = False,
 ) -> Speed:
     """Speed and memory of the network in a file; see ``measure_costs``."""
@@ -110,6 +112,7 @@ def measure_speed(
         "shape": list(shape),
         "custom_code": str(custom_code) if custom_code else None,
         "seconds": seconds,
+        "batch_size": batch_size,
         "by_predict": by_predict,
     }
     return Speed(**measure_apart(NETWORK, request, one_core=one_core))

@@ -13,11 +13,14 @@ from cherenkov_mlops.engine.measuring.processes import answer
 from cherenkov_mlops.engine.measuring.timing import median_seconds
 from cherenkov_mlops.engine.runtimes import RUNTIMES
 
-BATCH_SIZE = 64
-
 
 def measure_network(
-    path: str, shape: list[int], custom_code: str | None, seconds: float, by_predict: bool = False
+    path: str,
+    shape: list[int],
+    custom_code: str | None,
+    seconds: float,
+    batch_size: int,
+    by_predict: bool,
 ) -> dict[str, float]:
     """Latency, throughput and memory of the network in this process.
 
@@ -31,18 +34,20 @@ def measure_network(
         Python file that the model is made by.
     seconds : float
         Time of each of the two measurements.
+    batch_size : int
+        Images of a batch.
     by_predict : bool
         With ``Model.predict`` instead of the graph that ``test`` uses.
     """
     network = _load(Path(path), custom_code, by_predict)
-    images = np.random.default_rng(0).random((BATCH_SIZE, *shape), dtype=np.float32)
+    images = np.random.default_rng(0).random((batch_size, *shape), dtype=np.float32)
     one = images[:1]
     latency = median_seconds(lambda: network(one), seconds)
     memory_mb = _peak_memory_mb()
     batch = median_seconds(lambda: network(images), seconds)
     return {
         "latency_ms": 1e3 * latency,
-        "throughput_hz": BATCH_SIZE / batch,
+        "throughput_hz": batch_size / batch,
         "peak_memory_mb": memory_mb,
     }
 

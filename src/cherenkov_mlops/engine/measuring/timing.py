@@ -5,7 +5,7 @@ from collections.abc import Callable
 from statistics import median
 
 WARM_UP_SECONDS = 0.2
-MIN_REPEATS = 5
+MIN_REPEATS = 3
 
 
 def median_seconds(action: Callable[[], object], seconds: float = 1.0) -> float:
@@ -18,7 +18,7 @@ def median_seconds(action: Callable[[], object], seconds: float = 1.0) -> float:
     seconds : float
         How long to repeat it; at least ``MIN_REPEATS`` times.
     """
-    _repeat(action, WARM_UP_SECONDS, 2)
+    _repeat(action, WARM_UP_SECONDS, 1)
     return median(_repeat(action, seconds, MIN_REPEATS))
 
 
