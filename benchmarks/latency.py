@@ -7,7 +7,7 @@ that ``compress`` knows, and measures each, and Keras by ``Model.predict`` and a
 is made in a process of its own, which has no more cores than it is to use; the forms take turns,
 and medians over the rounds of medians are printed. Memory is the largest resident memory (VmHWM)
 of such a process that has predicted single images, Python included. The default ThinResNet follows,
-in batches of 8 and with one round.
+in batches of 8, on one core and with one round.
 
 The whole path is measured on one core of this process: simulated SST-1M images (1296 pixels,
 cleaned) are read from the pixel cache in random order, mapped to 96 x 96 and classified.
@@ -42,6 +42,7 @@ from cherenkov_mlops.forms import FORMS
 SHAPE = (96, 96, 2)
 PREDICT, GRAPH = "Keras predict", "Keras graph"
 N_IMAGES, N_CALIBRATION = 2000, 64
+UNKNOWN = Speed(float("nan"), float("nan"), float("nan"))
 SPEEDS = "{:14} {:>11} {:>11} {:>13} {:>13} {:>10}"
 PATHS = "{:14}" + " {:>10}" * len(BATCH_SIZES)
 
@@ -54,6 +55,7 @@ class Plan:
     batch_size: int
     rounds: int
     seconds: float
+    on_all_cores: bool
 
 
 def main() -> None:
@@ -64,8 +66,8 @@ def main() -> None:
         work = Path(name)
         source = sst1m_file(folder, options.n_images)
         small = write_forms("SingleCNN", work)
-        one_core = measure_forms(Plan("SingleCNN", 64, options.rounds, 0.5), small)
-        measure_forms(Plan("ResNet", 8, 1, 0.3), write_forms("ResNet", work))
+        one_core = measure_forms(Plan("SingleCNN", 64, options.rounds, 0.5, True), small)
+        measure_forms(Plan("ResNet", 8, 1, 0.3, False), write_forms("ResNet", work))
         paths = measure_paths(source, work / "cache", small, options.rounds)
     rates = {form: 1e3 / speed.latency_ms for form, speed in one_core.items()}
     best_path = max(max(by_batch.values()) for by_batch in paths.values())
@@ -117,14 +119,15 @@ def measure_forms(plan: Plan, paths: dict[str, Path]) -> dict[str, Speed]:
             by_predict=form == PREDICT,
         )
 
-    keys = [(form, one_core) for form in paths for one_core in (True, False)]
+    cores = (True, False) if plan.on_all_cores else (True,)
+    keys = [(form, one_core) for form in paths for one_core in cores]
     turns = {key: (lambda key=key: measure(*key)) for key in keys}
     found = {key: middle(speeds) for key, speeds in take_turns(turns, plan.rounds).items()}
     print(f"\n{plan.name}, {plan.rounds} rounds: ms an image; images/s in batches; memory")
     batch = f"batch {plan.batch_size}"
     print(SPEEDS.format("", "ms, 1 core", "all cores", f"{batch}, 1", f"{batch}, all", "MB"))
     for form in paths:
-        one, every = found[form, True], found[form, False]
+        one, every = found[form, True], found.get((form, False), UNKNOWN)
         latencies = (f"{one.latency_ms:.2f}", f"{every.latency_ms:.2f}")
         rates = (f"{one.throughput_hz:.0f}", f"{every.throughput_hz:.0f}")
         print(SPEEDS.format(form, *latencies, *rates, f"{one.peak_memory_mb:.0f}"), flush=True)

@@ -26,6 +26,8 @@ from cherenkov_mlops.cli_config import (
     config_app,
     init,
     open_session,
+    with_cache,
+    with_engine,
 )
 from cherenkov_mlops.cli_data import convert, merge, slim
 from cherenkov_mlops.run_dir import RunDir
@@ -92,7 +94,7 @@ def train(
     no_cache: NoCache = False,
 ) -> None:
     """Train the prepared model; what was interrupted goes on."""
-    overrides = _with_cache(overrides, no_cache)
+    overrides = with_cache(overrides, no_cache)
     _run_stage("train", config, overrides, dry_run, force, deadline=deadline)
 
 
@@ -107,7 +109,7 @@ def test(
     engine: Engine = None,
 ) -> None:
     """Predict the test files and compute all metrics."""
-    overrides = [*overrides, f"test.engine={engine}"] if engine else overrides
+    overrides = with_engine(overrides, engine)
     _run_stage("test", config, overrides, dry_run, force, bounds=(fail_under, fail_over))
 
 
@@ -136,13 +138,8 @@ def run(
     no_cache: NoCache = False,
 ) -> None:
     """Prepare, train, test and report."""
-    bounds, overrides = (fail_under, fail_over), _with_cache(overrides, no_cache)
+    bounds, overrides = (fail_under, fail_over), with_cache(overrides, no_cache)
     _run_stage("run", config, overrides, dry_run, force, bounds=bounds, deadline=deadline)
-
-
-def _with_cache(overrides: list[str], no_cache: bool) -> list[str]:
-    """``--no-cache`` is a short name for an option."""
-    return [*overrides, "data.cache=false"] if no_cache else overrides
 
 
 def _run_stage(

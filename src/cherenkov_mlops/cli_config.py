@@ -85,6 +85,16 @@ FailOver = Annotated[
 Output = Annotated[Path | None, typer.Option("--output", help="File to write, else the terminal.")]
 
 
+def with_cache(overrides: list[str], no_cache: bool) -> list[str]:
+    """``--no-cache`` is a short name for an option."""
+    return [*overrides, "data.cache=false"] if no_cache else overrides
+
+
+def with_engine(overrides: list[str], engine: str | None) -> list[str]:
+    """``--engine`` is a short name for an option."""
+    return [*overrides, f"test.engine={engine}"] if engine else overrides
+
+
 def open_session(command: str) -> "Session":
     """Terminal, log file and exit codes of one command; imported late, for the help is quick."""
     return import_module("cherenkov_mlops.console").Session(command)
