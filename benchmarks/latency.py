@@ -149,17 +149,21 @@ def measure_paths(
     reader = CuredImageReader(input_url_signal=[source], config=traits)
     reader.use_cache(PixelCache(cache))
     loader = SampledLoader(reader, np.arange(reader.get_n_events()), tasks=[])
-    networks = {form: load_network(path) for form, path in paths.items() if form != PREDICT}
-    turns = {
-        (form, size): (lambda f=form, n=size: path_rate(loader, networks[f], n, 0.5))
-        for form in networks
-        for size in BATCH_SIZES
-    }
-    found = {key: median(rates) for key, rates in take_turns(turns, rounds).items()}
+
+    def measure(form: str) -> dict[int, float]:
+        # One at a time: threads of another engine would stand in the way.
+        network = load_network(paths[form])
+        return {size: path_rate(loader, network, size, 0.5) for size in BATCH_SIZES}
+
+    forms = [form for form in paths if form != PREDICT]
+    found = take_turns({form: (lambda form=form: measure(form)) for form in forms}, rounds)
     reader.close_files()
     print(f"\nwhole path on core {core}, SingleCNN: images/s by batch size")
     print(PATHS.format("", *(f"batch {size}" for size in BATCH_SIZES)))
-    by_form = {form: {size: found[form, size] for size in BATCH_SIZES} for form in networks}
+    by_form = {
+        form: {size: median(each[size] for each in turns) for size in BATCH_SIZES}
+        for form, turns in found.items()
+    }
     for form, rates in by_form.items():
         print(PATHS.format(form, *(f"{rate:.0f}" for rate in rates.values())))
     return by_form
