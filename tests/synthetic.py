@@ -157,6 +157,7 @@ def make_facts(noise: float = 1.0, n_events: int = 600) -> dict[str, float]:
         "sparsity": 0.0,
         "gflops": 0.512,
         "mmacs": 256.1,
+        "effective_mmacs": 255.9,
         "model_size_mb": 4.94,
         "model_size_zipped_mb": 4.51,
         "training_time_s": 73.4 * noise,

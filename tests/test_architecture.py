@@ -27,7 +27,7 @@ LAYERS = [
     {"reporting", "engine", "simulation", "cluster"},
     {"figures"},
     {"metrics", "data"},
-    {"config", "results", "provenance", "run_dir", "tasks"},
+    {"config", "results", "provenance", "run_dir", "tasks", "forms"},
     {"durations"},
     {"registry", "errors"},
 ]

@@ -15,6 +15,7 @@ from cherenkov_mlops.cli_config import (
     Config,
     Deadline,
     DryRun,
+    Engine,
     FailOver,
     FailUnder,
     Figures,
@@ -27,6 +28,8 @@ from cherenkov_mlops.cli_config import (
     config_app,
     init,
     open_session,
+    with_cache,
+    with_engine,
 )
 from cherenkov_mlops.cli_data import convert, merge, slim
 from cherenkov_mlops.cli_simulate import demo, simulate
@@ -97,7 +100,7 @@ def train(
     no_cache: NoCache = False,
 ) -> None:
     """Train the prepared model; what was interrupted goes on."""
-    overrides = _with_cache(overrides, no_cache)
+    overrides = with_cache(overrides, no_cache)
     _run_stage("train", config, overrides, dry_run, force, deadline=deadline)
 
 
@@ -109,8 +112,10 @@ def test(
     fail_over: FailOver,
     dry_run: DryRun = False,
     force: Force = False,
+    engine: Engine = None,
 ) -> None:
     """Predict the test files and compute all metrics."""
+    overrides = with_engine(overrides, engine)
     _run_stage("test", config, overrides, dry_run, force, bounds=(fail_under, fail_over))
 
 
@@ -140,14 +145,9 @@ def run(
     until: Until = LastStage.REPORT,
 ) -> None:
     """Prepare, train, test and report."""
-    bounds, overrides = (fail_under, fail_over), _with_cache(overrides, no_cache)
+    bounds, overrides = (fail_under, fail_over), with_cache(overrides, no_cache)
     options = {"bounds": bounds, "deadline": deadline, "until": until.value}
     _run_stage("run", config, overrides, dry_run, force, **options)
-
-
-def _with_cache(overrides: list[str], no_cache: bool) -> list[str]:
-    """``--no-cache`` is a short name for an option."""
-    return [*overrides, "data.cache=false"] if no_cache else overrides
 
 
 def _run_stage(

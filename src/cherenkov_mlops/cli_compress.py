@@ -3,56 +3,122 @@
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import rich
 import typer
 
 from cherenkov_mlops.cli_config import open_session
+from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.forms import FORMS
+from cherenkov_mlops.run_dir import RunDir
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-class Format(StrEnum):
-    """Formats of an export."""
+    from cherenkov_mlops.config.schema import RunConfig
+    from cherenkov_mlops.console import Session
+    from cherenkov_mlops.stages.compress import Compressed
 
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    DYNAMIC = "dynamic"
-    INT8 = "int8"
-    PACKED = "packed"
+#: Values of ``--to``.
+Format = StrEnum("Format", {name: name for name in FORMS})
 
 
 def compress(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder, or YAML, of a trained run.")],
     to: Annotated[
         list[Format],
-        typer.Option("--to", help="Numbers of the export; several times for several exports."),
+        typer.Option(
+            "--to",
+            default_factory=list,
+            show_default=False,
+            help="Form of the export; several times for several exports.",
+        ),
     ],
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure",
+            help="Measure time and memory of the model and its exports.",
+        ),
+    ] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE",
+            help="Which exports take so many images a second on one core, as 1kHz, from stored "
+            "pixels to predictions, and which of them is best.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace runs of earlier exports.")
     ] = False,
 ) -> None:
-    """Export a trained model in smaller numbers, as runs of their own.
+    """Export a trained model in other forms, as runs of their own.
 
     `test`, `report` and `compare` take these runs as any other.
     """
     with open_session("compress") as session:
+        if not (to or measure or budget):
+            raise UserError("compress: expected --to, --measure or --budget, got none of them")
+        parse = import_module("cherenkov_mlops.config.rates").parse_rate
+        rate_hz = parse(budget, "--budget") if budget is not None else None
         load = import_module("cherenkov_mlops.config.load")
         config, run_dir = load.open_run(run)
         session.logs = run_dir.logs
-        formats = list(dict.fromkeys(each.value for each in to))
-        done = import_module("cherenkov_mlops.stages.compress").run(
-            config, run_dir, formats, force=force
+        stage = import_module("cherenkov_mlops.stages.compress")
+        stage.check_trained(config, run_dir)
+        made = None
+        if to:
+            formats = list(dict.fromkeys(each.value for each in to))
+            done = stage.run(config, run_dir, formats, force=force)
+            made = [load.open_run(each.run_dir.path) for each in done]
+            _show_sizes(session, done)
+        if measure:
+            _measure(config, run_dir, made)
+        if rate_hz is not None:
+            _find_best(session, config, run_dir, rate_hz)
+        elif to:
+            session.show(f"next: cherenkov-mlops test {made[0][1].path}")
+
+
+def _show_sizes(session: "Session", done: "Sequence[Compressed]") -> None:
+    columns = ("run", "MB", "zipped MB", "of Keras'", "largest difference")
+    rows = [
+        (
+            each.run_dir.name,
+            f"{each.size / 1e6:.3g}",
+            f"{each.zipped / 1e6:.3g}",
+            f"{100 * each.zipped_share:.1f} %",
+            f"{each.difference:.2g}",
         )
-        table = import_module("rich.table").Table(box=None, pad_edge=False)
-        for name in ("run", "MB", "zipped MB", "of the Keras model", "largest difference"):
-            table.add_column(name, justify="left" if name == "run" else "right", overflow="fold")
-        for each in done:
-            table.add_row(
-                each.run_dir.name,
-                f"{each.size / 1e6:.3g}",
-                f"{each.zipped / 1e6:.3g}",
-                f"{100 * each.zipped_share:.1f} %",
-                f"{each.difference:.2g}",
-            )
-        rich.print(table)
-        session.show(f"next: cherenkov-mlops test {done[0].run_dir.path}")
+        for each in done
+    ]
+    _show_table(columns, rows)
+
+
+def _measure(
+    config: "RunConfig", run_dir: RunDir, made: "list[tuple[RunConfig, RunDir]] | None"
+) -> None:
+    stage = import_module("cherenkov_mlops.stages.costs")
+    exports = stage.find_exports(run_dir) if made is None else made
+    costs = stage.measure_runs([(config, run_dir), *exports])
+    _show_table(stage.COST_COLUMNS, [stage.describe_costs(each) for each in costs])
+
+
+def _find_best(session: "Session", config: "RunConfig", run_dir: RunDir, rate_hz: float) -> None:
+    stage = import_module("cherenkov_mlops.stages.budget")
+    budget = stage.run(config, run_dir, rate_hz)
+    _show_table(stage.columns(budget), [stage.describe(budget, each) for each in budget.offers])
+    for line in stage.advise(budget):
+        session.show(line)
+    stage.check_budget(budget)
+
+
+def _show_table(columns: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> None:
+    table = import_module("rich.table").Table(box=None, pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    rich.print(table)

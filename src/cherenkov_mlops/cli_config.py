@@ -66,6 +66,14 @@ Until = Annotated[LastStage, typer.Option("--until", help="The last stage.")]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Read the HDF5 files; make no copy of the pixels.")
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ENGINE",
+        help="What computes the network: keras, litert, onnx, openvino, or auto: the fastest that "
+        "gives Keras' numbers within 1e-5.",
+    ),
+]
 FailUnder = Annotated[
     list[str],
     typer.Option(
@@ -87,6 +95,16 @@ FailOver = Annotated[
     ),
 ]
 Output = Annotated[Path | None, typer.Option("--output", help="File to write, else the terminal.")]
+
+
+def with_cache(overrides: list[str], no_cache: bool) -> list[str]:
+    """``--no-cache`` is a short name for an option."""
+    return [*overrides, "data.cache=false"] if no_cache else overrides
+
+
+def with_engine(overrides: list[str], engine: str | None) -> list[str]:
+    """``--engine`` is a short name for an option."""
+    return [*overrides, f"test.engine={engine}"] if engine else overrides
 
 
 def open_session(command: str) -> "Session":

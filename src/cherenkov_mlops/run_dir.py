@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cherenkov_mlops.forms import FORMS, parts_of
+
 TEMPORARY = re.compile(r"^\..+\.\d+\.tmp(\.\w+)?$")
 
 
@@ -136,8 +138,23 @@ class RunDir:
 
     def exported_model(self, form: str) -> Path:
         """The model in the form that ``compress`` gave it."""
-        ending = "packed" if form == "packed" else "tflite"
-        return self.train_dir / f"ctlearn_model.{ending}"
+        return self.train_dir / f"ctlearn_model{FORMS[form].suffix}"
+
+    @property
+    def exports(self) -> list[Path]:
+        """Every file that `compress` may have put the model in."""
+        found = {part for form in FORMS for part in parts_of(self.exported_model(form))}
+        return sorted(found)
+
+    @property
+    def engines(self) -> Path:
+        """The trained model in the forms of other engines, made by ``test --engine``."""
+        return self.path / "engines"
+
+    @property
+    def costs(self) -> Path:
+        """Speed and memory of the model, measured by ``compress --measure``."""
+        return self.path / "cost.json"
 
     @property
     def history(self) -> Path:

@@ -11,15 +11,25 @@ from cherenkov_mlops.config.load import load_config, open_run
 from cherenkov_mlops.data.dl2 import read_events
 from cherenkov_mlops.engine import networks
 from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import compare, compress, prepare, report, test
 from simulated import load_study, study
 
-FORMATS = ("float32", "float16", "dynamic", "int8", "packed")
+FORMATS = tuple(FORMS)
 #: Mean absolute difference of a score or of log10 E from the Keras model's. In single events int8
 #: is farther off: brighter ones than those of the calibration are cut.
-TOLERANCE = {"float32": 1e-6, "float16": 1e-3, "dynamic": 0.01, "int8": 0.03, "packed": 0.03}
+TOLERANCE = {
+    "float32": 1e-6,
+    "float16": 1e-3,
+    "dynamic": 0.01,
+    "int8": 0.03,
+    "onnx": 1e-6,
+    "onnx-int8": 0.03,
+    "openvino": 1e-6,
+    "packed": 0.03,
+}
 
 
 @pytest.fixture(scope="module", params=["type", "energy"])
@@ -42,20 +52,20 @@ def test_exports_are_runs_that_are_tested_with_them(exports, dl1_files, tmp_path
     config, run_dir, made = exports
     expected = predictions(config, run_dir, dl1_files["gamma_test"])
     used = []
-    original = networks.LiteRTNetwork.__init__
+    for suffix, runtime in networks.RUNTIMES.items():
 
-    def note(self, path):
-        used.append(path)
-        original(self, path)
+        def note(path, runtime=runtime):
+            used.append(path)
+            return runtime(path)
 
-    monkeypatch.setattr(networks.LiteRTNetwork, "__init__", note)
+        monkeypatch.setitem(networks.RUNTIMES, suffix, note)
     for kind, each in zip(FORMATS, made, strict=True):
         assert each.run_dir.path == run_dir.path.with_name(f"base_{kind}")
         export_config, export_dir = open_run(each.run_dir.path)
         assert export_config.export.format == kind
         test.run(export_config, export_dir)
-        by_litert = {export_dir.exported_model(kind)} if kind != "packed" else set()
-        assert set(used) == by_litert
+        without_keras = {export_dir.exported_model(kind)} if kind != "packed" else set()
+        assert set(used) == without_keras
         used.clear()
         got = predictions(export_config, export_dir, dl1_files["gamma_test"])
         assert len(got) == len(expected)
@@ -63,6 +73,7 @@ def test_exports_are_runs_that_are_tested_with_them(exports, dl1_files, tmp_path
         assert each.difference <= 20 * TOLERANCE[kind]
         facts = read_results(export_dir.metrics).facts
         assert facts["model_size_mb"] == each.size / 1e6
+        assert facts["engine"] == FORMS[kind].engine
         report.run(export_config, export_dir)
         assert f"base_{kind}" in export_dir.report.read_text(encoding="utf-8")
     page = tmp_path / "comparison.html"
@@ -119,17 +130,6 @@ def test_a_lost_export_is_named(exports, tmp_path):
     config, run_dir = open_run(copy.path)
     with pytest.raises(UserError, match=r"found no file; make it again: compress .*base --to flo"):
         test.run(config, run_dir, force=True)
-
-
-def test_without_litert_it_says_what_to_install(exports, monkeypatch):
-    *_, made = exports
-
-    def missing(name):
-        raise ImportError(name)
-
-    monkeypatch.setattr(networks, "import_module", missing)
-    with pytest.raises(UserError, match=r"pip install 'cherenkov-mlops\[engines\]'"):
-        networks.load_network(made[0].run_dir.exported_model("float32"))
 
 
 def test_a_failure_leaves_nothing(exports, monkeypatch):

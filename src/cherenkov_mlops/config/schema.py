@@ -12,6 +12,7 @@ from cherenkov_mlops.config.model_section import ModelSection
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.config.train_section import PruningSection, SamplingSection, TrainSection
 from cherenkov_mlops.config.yaml_text import dotted, split_key
+from cherenkov_mlops.forms import EXACT_FORMS, FORMS
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
 
 
@@ -37,6 +38,11 @@ class TestSection(Section):
         [],
         description="Folders of trained runs of other tasks that see the events in the same way: "
         "their predictions go into the same DL2 files, in one pass over the images.",
+    )
+    engine: Literal["keras", *EXACT_FORMS, "auto"] = Field(
+        "keras",
+        description="What computes the network: Keras; another engine, which must be installed; "
+        "or the fastest of those whose outputs differ from Keras' by at most 1e-5.",
     )
     threshold: float = Field(
         0.5, ge=0, le=1, description="Gammaness from which an event counts as signal."
@@ -65,9 +71,7 @@ class ReportSection(Section):
 class ExportSection(Section):
     """Which form of the trained model is tested; written by ``compress``."""
 
-    format: Literal["float32", "float16", "dynamic", "int8", "packed"] = Field(
-        description="Numbers of the LiteRT file; or packed: Keras, from a file of 8-bit weights."
-    )
+    format: Literal[tuple(FORMS)] = Field(description="Form of the file, an option of `compress`.")
     of: FilePath = Field(description="Folder of the run that was exported.")
 
 

@@ -36,6 +36,10 @@ def find_models(config: RunConfig, run_dir: RunDir) -> dict[str, Path]:
         other, place = _open(Path(folder))
         if other.task in models:
             raise _refusal(folder, f"a run of another task than {', '.join(models)}", other.task)
+        if other.export is not None and config.test.engine != "keras":
+            raise _refusal(
+                folder, f"a trained run for test.engine {config.test.engine}", "an export"
+            )
         for name in WHAT_IS_SEEN:
             ours, theirs = getattr(config.data, name), getattr(other.data, name)
             if ours != theirs:

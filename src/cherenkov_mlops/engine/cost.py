@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from cherenkov_mlops.forms import parts_of
+
 
 def model_facts(model: keras.Model) -> dict[str, float]:
     """Size and cost of one inference, for ``metrics.json``.
@@ -25,7 +27,7 @@ def model_facts(model: keras.Model) -> dict[str, float]:
     sizes [MB, 10^6 bytes] of the model without optimizer state, so that models compare alike.
     """
     n_nonzero = sum(int(np.count_nonzero(weights)) for weights in model.get_weights())
-    size, zipped = _sizes_without_optimizer(model)
+    size, zipped = sizes_without_optimizer(model)
     kernels = [np.asarray(layer.kernel) for layer in _layers(model) if hasattr(layer, "kernel")]
     n_kernel = sum(kernel.size for kernel in kernels)
     n_zero = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
@@ -37,6 +39,7 @@ def model_facts(model: keras.Model) -> dict[str, float]:
         "sparsity": n_zero / n_kernel if n_kernel else 0.0,
         "gflops": count_flops(model) / 1e9,
         "mmacs": count_multiply_accumulates(model) / 1e6,
+        "effective_mmacs": count_multiply_accumulates(model, effective=True) / 1e6,
         "model_size_mb": size / 1e6,
         "model_size_zipped_mb": zipped / 1e6,
     }
@@ -51,17 +54,19 @@ def _layers(model: keras.Model) -> Iterator[keras.Layer]:
             yield layer
 
 
-def count_multiply_accumulates(model: keras.Model) -> int:
+def count_multiply_accumulates(model: keras.Model, *, effective: bool = False) -> int:
     """Multiply-accumulates of one inference in convolutions and dense layers.
 
-    Kernel elements times output positions; a layer that is called twice is counted once.
+    Kernel elements (``effective``: those that are not zero) times output positions; a layer that
+    is called twice is counted once.
     """
     total = 0
     for layer in _layers(model):
         kernel = getattr(layer, "kernel", None)
         if kernel is None:
             continue
-        total += int(np.prod(kernel.shape)) * int(np.prod(layer.output.shape[1:-1]))
+        n_weights = int(np.count_nonzero(kernel)) if effective else int(np.prod(kernel.shape))
+        total += n_weights * int(np.prod(layer.output.shape[1:-1]))
     return total
 
 
@@ -79,7 +84,7 @@ def count_flops(model: keras.Model) -> int:
     return int(profile.total_float_ops)
 
 
-def _sizes_without_optimizer(model: keras.Model) -> tuple[int, int]:
+def sizes_without_optimizer(model: keras.Model) -> tuple[int, int]:
     """Bytes of the ``.keras`` file without optimizer state, stored and deflated."""
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "model.keras"
@@ -88,9 +93,10 @@ def _sizes_without_optimizer(model: keras.Model) -> tuple[int, int]:
 
 
 def file_sizes(path: Path) -> tuple[int, int]:
-    """Bytes of a file, as it is and deflated."""
+    """Bytes of the file, or files, of a model, as they are and deflated."""
     with tempfile.TemporaryDirectory() as folder:
         packed = Path(folder) / "model.zip"
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-            archive.write(path, path.name)
-        return path.stat().st_size, packed.stat().st_size
+            for part in parts_of(path):
+                archive.write(part, part.name)
+        return sum(part.stat().st_size for part in parts_of(path)), packed.stat().st_size

@@ -174,8 +174,7 @@ class SampledLoader(DLDataLoader):
 
     def _make_batch(self, places: np.ndarray) -> tuple:
         started = time.perf_counter()
-        rows = self.rows[places]
-        features = self._arrange_telescopes(self.DLDataReader.read_features(rows), rows)
+        features = self.read_features(places)
         labels = {task: values[places] for task, values in self._labels.items()}
         # As CTLearn: the particle type alone comes without its name.
         given = labels["type"] if self.tasks == ["type"] else labels
@@ -183,6 +182,11 @@ class SampledLoader(DLDataLoader):
         if self._weights is None:
             return features, given
         return features, given, self._weights[places]
+
+    def read_features(self, places: np.ndarray) -> np.ndarray:
+        """Features of events by their places among the loader's rows, read here and now."""
+        rows = self.rows[places]
+        return self._arrange_telescopes(self.DLDataReader.read_features(rows), rows)
 
     def _arrange_telescopes(self, images: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Stereo images stacked along the channels, or brightest first; mono as they are.

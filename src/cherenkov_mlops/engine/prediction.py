@@ -4,6 +4,7 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from traitlets.config import Config
 
@@ -11,6 +12,7 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.dl1_file import DL1File
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.engine.companions import find_models
+from cherenkov_mlops.engine.engine_choice import choose_engine
 from cherenkov_mlops.engine.predict_tool import (
     MODEL_TRAITS,
     MaskingMeanCombiner,
@@ -112,13 +114,14 @@ def _prediction_traits(config: RunConfig, job: Job) -> Config:
     return traits
 
 
-def predict_inputs(config: RunConfig, inputs: Inputs, run_dir: RunDir) -> dict[str, float]:
+def predict_inputs(config: RunConfig, inputs: Inputs, run_dir: RunDir) -> dict[str, Any]:
     """Facts about the prediction of all files, one DL2 file each in ``test/``.
 
     Returns
     -------
     dict
-        ``reading_time_ms`` and ``network_time_ms`` an event, and ``n_testing_events``.
+        ``reading_time_ms`` and ``network_time_ms`` an event, ``n_testing_events``, ``engine`` and
+        its largest difference from Keras, ``engine_difference``.
 
     Raises
     ------
@@ -127,8 +130,8 @@ def predict_inputs(config: RunConfig, inputs: Inputs, run_dir: RunDir) -> dict[s
     UserError
         A run of ``test.with_runs`` cannot be used.
     """
-    models = find_models(config, run_dir)
-    records = []
+    chosen = choose_engine(config, find_models(config, run_dir), inputs, run_dir)
+    models, records = chosen.models, []
     for label, files in inputs.files.items():
         outputs = inputs.outputs(label, run_dir)
         for file in files:
@@ -141,6 +144,8 @@ def predict_inputs(config: RunConfig, inputs: Inputs, run_dir: RunDir) -> dict[s
     if not n_events:
         raise NoEventsError("test: no event of the test files is left after the cuts")
     return {
+        "engine": chosen.engine,
+        "engine_difference": chosen.difference,
         "n_testing_events": n_events,
         "reading_time_ms": 1e3 * sum(record.seconds_reading for record in records) / n_events,
         "network_time_ms": 1e3 * sum(record.seconds_network for record in records) / n_events,

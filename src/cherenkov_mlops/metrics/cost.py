@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 
 from cherenkov_mlops.metrics.base import metric
 
+#: Measured only when it is asked for: results without them are complete.
+MEASURED_ON_REQUEST = ("latency_ms", "throughput_hz", "peak_memory_mb")
+
 
 def fact(facts: Mapping[str, float | None], name: str) -> float:
     """The recorded number, NaN if there is none."""
@@ -42,6 +45,13 @@ for _definition in (
     ("sparsity", "Share of zeros among the prunable weights.", "sparsity", "", "none"),
     ("gflops", "Floating-point operations of one inference, in 10⁹.", "GFLOP", "GFLOP", "lower"),
     ("mmacs", "Multiply-accumulates of one inference, in 10⁶.", "MMAC", "MMAC", "lower"),
+    (
+        "effective_mmacs",
+        "Multiply-accumulates with weights that are not zero, in 10⁶.",
+        "effective MMAC",
+        "MMAC",
+        "lower",
+    ),
     ("model_size_mb", "Size of the inference-only model file.", "size", "MB", "lower"),
     ("model_size_zipped_mb", "Size of that file, zipped.", "zipped", "MB", "lower"),
     (
@@ -55,5 +65,26 @@ for _definition in (
     ("testing_time_s", "Wall-clock time of the test.", "testing", "s", "lower"),
     ("reading_time_ms", "Time to read one event.", "reading", "ms", "lower"),
     ("network_time_ms", "Time of the network for one event.", "network", "ms", "lower"),
+    (
+        "latency_ms",
+        "Median time of the network for a single image, on one core.",
+        "latency",
+        "ms",
+        "lower",
+    ),
+    (
+        "throughput_hz",
+        "Images a second through the network in batches of 64, on one core.",
+        "throughput",
+        "1/s",
+        "higher",
+    ),
+    (
+        "peak_memory_mb",
+        "Largest memory of a process that predicts single images; Python included.",
+        "memory",
+        "MB",
+        "lower",
+    ),
 ):
     _define(*_definition)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import metrics_of
 from cherenkov_mlops.metrics.base import KINDS
+from cherenkov_mlops.metrics.cost import MEASURED_ON_REQUEST
 from cherenkov_mlops.results import Results
 
 _MAX_NAMED = 3
@@ -245,7 +246,8 @@ def refuse_losses(losses: Sequence[Loss], label: str) -> None:
 @cache
 def _registry_sections(kind: str) -> dict[str, type[BaseModel]]:
     """Sections whose keys are the registered metrics."""
-    measured, facts = metrics_of(kind), metrics_of("generic")
+    measured = metrics_of(kind)
+    facts = [name for name in metrics_of("generic") if name not in MEASURED_ON_REQUEST]
     return {
         "metrics": _table(
             "Metrics", dict.fromkeys(measured, _Measured) | dict.fromkeys(facts, _Fact)

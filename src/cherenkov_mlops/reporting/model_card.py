@@ -117,7 +117,8 @@ def _metric_row(run: Results, entry: Metric) -> list[str]:
 
 
 def _fact_rows(run: Results) -> list[list[str]]:
-    rows = []
+    engine = run.facts.get("engine")
+    rows = [["What computed the predictions.", str(engine)]] if engine else []
     for entry in metrics_of("generic").values():
         value = run.facts.get(entry.name)
         if isinstance(value, int | float) and np.isfinite(value):

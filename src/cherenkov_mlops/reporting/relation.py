@@ -23,6 +23,7 @@ COSTS = {
     "mmacs": "computations",
     "model_size_zipped_mb": "model size",
     "network_time_ms": "network time",
+    "latency_ms": "measured latency",
 }
 _RATIO_INCHES = 1.35
 _HEIGHTS = (3, 1.1)

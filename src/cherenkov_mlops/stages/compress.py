@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,21 @@ from cherenkov_mlops.config.schema import ExportSection, RunConfig
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
 from cherenkov_mlops.engine.cost import file_sizes, model_facts
-from cherenkov_mlops.engine.exporting import draw_images, export_model
+from cherenkov_mlops.engine.exporting import export_model
+from cherenkov_mlops.engine.exporting.calibration import draw_images
 from cherenkov_mlops.engine.model_builder import load_model_file
-from cherenkov_mlops.engine.networks import load_network
-from cherenkov_mlops.engine.packing import pack_model
+from cherenkov_mlops.engine.networks import load_network, only_values
 from cherenkov_mlops.engine.training import load_custom_code
 from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
 from cherenkov_mlops.stages.record import RunRecord
 
 #: What is as large as the training itself, or of no use without it.
 LEFT_OUT = shutil.ignore_patterns("tensorboard", "backup", ".*")
+
+#: Between two ways to compute the same network in 32 bit, outputs of order 1.
+MOST_BY_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,7 @@ def run(
     DataError
         Files changed since ``prepare``, or pixel values are NaN.
     """
-    if config.export is not None or RunRecord.read(run_dir).state("train") != "complete":
-        what = "an export" if config.export else "a run that is not trained"
-        raise UserError(f"compress: {run_dir.path}: expected a trained run, got {what}")
+    check_trained(config, run_dir)
     targets = {kind: RunDir(run_dir.path.with_name(f"{run_dir.name}_{kind}")) for kind in formats}
     for target in targets.values():
         if target.path.exists() and not force:
@@ -74,21 +75,24 @@ def run(
     load_custom_code(config, run_dir)
     model = load_model_file(run_dir.trained_model)
     images = draw_images(config, manifest)
-    expected = _only(model(images, training=False))
+    expected = only_values(model(images, training=False))
     dense = model_facts(model)["model_size_zipped_mb"] * 1e6
     found = []
     for kind, target in targets.items():
         with _new_run(config, run_dir, target, kind) as made:
             path = made.exported_model(kind)
-            if kind == "packed":
-                pack_model(model, path)
-            else:
-                export_model(model, path, kind, images)
-            got = _only(load_network(path)(images))
+            export_model(model, path, kind, images)
+            difference = _compare(kind, only_values(load_network(path)(images)), expected)
         size, zipped = file_sizes(target.exported_model(kind))
-        difference = float(np.abs(got - expected).max())
         found.append(Compressed(target, size, zipped, zipped / dense, difference))
     return found
+
+
+def check_trained(config: RunConfig, run_dir: RunDir) -> None:
+    """Pass silently if the run has a trained model of its own; ``UserError`` if not."""
+    if config.export is not None or RunRecord.read(run_dir).state("train") != "complete":
+        what = "an export" if config.export else "a run that is not trained"
+        raise UserError(f"compress: {run_dir.path}: expected a trained run, got {what}")
 
 
 @contextmanager
@@ -100,7 +104,10 @@ def _new_run(config: RunConfig, source: RunDir, target: RunDir, kind: str) -> It
             shutil.copytree(part, made.path / part.name, ignore=LEFT_OUT)
         run_section = config.run.model_copy(update={"name": target.name, "dir": target.path.parent})
         export = ExportSection(format=kind, of=source.path.resolve())
-        copy = config.model_copy(update={"run": run_section, "export": export})
+        # An export has an engine of its own.
+        testing = config.test.model_copy(update={"engine": "keras"})
+        sections = {"run": run_section, "export": export, "test": testing}
+        copy = config.model_copy(update=sections)
         write_text_atomically(made.config, to_yaml(copy.dump()))
         write_text_atomically(made.resolved_config, to_yaml(copy.dump()))
         record = RunRecord.read(source).content
@@ -115,6 +122,12 @@ def _new_run(config: RunConfig, source: RunDir, target: RunDir, kind: str) -> It
         shutil.rmtree(made.path, ignore_errors=True)
 
 
-def _only(output: Any) -> np.ndarray:
-    """The values of a model's only output."""
-    return np.asarray(next(iter(output.values())) if isinstance(output, dict) else output)
+def _compare(kind: str, got: np.ndarray, expected: np.ndarray) -> float:
+    """Largest absolute difference; ``UserError`` where it cannot be one of rounding."""
+    difference = float(np.abs(got - expected).max())
+    if not np.isfinite(got).all() or FORMS[kind].is_exact and difference > MOST_BY_ROUNDING:
+        raise UserError(
+            f"compress: {kind}: expected the outputs of the Keras model, got differences of up to "
+            f"{difference:.2g}; {FORMS[kind].engine} computes this model in another way"
+        )
+    return difference

@@ -166,8 +166,7 @@ def fingerprint(
             made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     if stage == "test":
         for folder in (run_dir, *(RunDir(Path(path)) for path in config.test.with_runs)):
-            exports = (folder.exported_model(form) for form in ("int8", "packed"))
-            for model in (folder.trained_model, *exports):
+            for model in (folder.trained_model, *folder.exports):
                 if model.is_file() and (folder is not run_dir or config.export):
                     made_of[f"file {model}"] = hashlib.sha256(model.read_bytes()).hexdigest()
     if stage in UPSTREAM:

@@ -16,8 +16,11 @@ from cherenkov_mlops.engine.model_builder import load_model_file
 from cherenkov_mlops.engine.packing import packed_size
 from cherenkov_mlops.engine.prediction import predict_inputs
 from cherenkov_mlops.engine.training import load_custom_code
+from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.results import write_results
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.stages.costs import cost_facts
 from cherenkov_mlops.stages.data_checks import find_in_test_files
 from cherenkov_mlops.stages.evaluation import evaluate_run, read_predictions
 from cherenkov_mlops.stages.lifecycle import run_stage
@@ -31,10 +34,17 @@ def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
     Raises
     ------
     UserError
-        ``train`` is not complete, or the test was done with other settings.
+        ``train`` is not complete, the test was done with other settings, or an engine is asked
+        for that is not installed or not for this run.
     DataError
         A test file cannot be used, or no event passes the cuts.
     """
+    if config.export is not None and config.test.engine != "keras":
+        raise UserError(
+            f"{config.locate('test.engine')}: expected none for an export, which has "
+            f"an engine of its own ({FORMS[config.export.format].engine}), got "
+            f"{config.test.engine}; test {config.export.of} with it"
+        )
     run_stage("test", config, run_dir, _test, force=force)
 
 
@@ -54,6 +64,7 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
     if config.export is not None:
         size, zipped = file_sizes(run_dir.exported_model(config.export.format))
         facts |= {"model_size_mb": size / 1e6, "model_size_zipped_mb": zipped / 1e6}
+    facts |= cost_facts(config, run_dir, timing["engine"])
     facts["testing_time_s"] = time.perf_counter() - started
 
     events, n_invalid = read_predictions(config, testing, run_dir)
