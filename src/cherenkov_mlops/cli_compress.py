@@ -18,6 +18,7 @@ class Format(StrEnum):
     FLOAT16 = "float16"
     DYNAMIC = "dynamic"
     INT8 = "int8"
+    INT4 = "int4"
     PACKED = "packed"
 
 

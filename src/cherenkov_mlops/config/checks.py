@@ -160,6 +160,15 @@ def check_pruning(ask: Ask) -> Found:
         )
 
 
+def check_quantization(ask: Ask) -> Found:
+    """Mistakes: half precision while the network learns to compute in 8 bits."""
+    if ask("quantization") is not None and ask("train.mixed_precision"):
+        yield (
+            "train.mixed_precision",
+            "quantization rounds numbers of 32 bits, got 16; write mixed_precision: false",
+        )
+
+
 CHECKS: tuple[Callable[[Ask], Found], ...] = (
     check_task_fits_mode,
     check_files_by_class,
@@ -173,6 +182,7 @@ CHECKS: tuple[Callable[[Ask], Found], ...] = (
     check_head,
     check_limits,
     check_pruning,
+    check_quantization,
 )
 
 

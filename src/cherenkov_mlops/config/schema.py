@@ -9,7 +9,12 @@ from cherenkov_mlops.config.base import FileName, FilePath, FolderList, Fraction
 from cherenkov_mlops.config.data_section import DataSection
 from cherenkov_mlops.config.model_section import ModelSection
 from cherenkov_mlops.config.text import to_yaml
-from cherenkov_mlops.config.train_section import PruningSection, SamplingSection, TrainSection
+from cherenkov_mlops.config.train_section import (
+    PruningSection,
+    QuantizationSection,
+    SamplingSection,
+    TrainSection,
+)
 from cherenkov_mlops.config.yaml_text import dotted, split_key
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
 
@@ -76,7 +81,7 @@ class SlurmSection(Section):
 class ExportSection(Section):
     """Which form of the trained model is tested; written by ``compress``."""
 
-    format: Literal["float32", "float16", "dynamic", "int8", "packed"] = Field(
+    format: Literal["float32", "float16", "dynamic", "int8", "int4", "packed"] = Field(
         description="Numbers of the LiteRT file; or packed: Keras, from a file of 8-bit weights."
     )
     of: FilePath = Field(description="Folder of the run that was exported.")
@@ -100,6 +105,9 @@ class RunConfig(Section):
     sampling: SamplingSection = Field(SamplingSection(), description="What each epoch sees.")
     pruning: PruningSection | None = Field(
         None, description="Magnitude pruning during the training; null = none."
+    )
+    quantization: QuantizationSection | None = Field(
+        None, description="Training for an 8-bit export; null = none."
     )
     test: TestSection = Field(TestSection(), description="Testing.")
     export: ExportSection | None = Field(
