@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-import cherenkov_mlops.engine.models.template as template
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.engine.backup import read_backup
@@ -24,28 +23,8 @@ from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, test, train
 from interrupted import Broken, assert_same_history, break_off_after
 from simulated import load_study, study, write_study
+from small_networks import MODELS, SHAPE
 
-SHAPE = (16, 16, 2)
-BLOCKS = [{"filters": 8, "blocks": 1}] * 2
-LAYERS = [{"filters": 8, "kernel_size": 3, "number": 1}] * 2
-HEAD = {"head_layers": {"energy": [8, 1]}}
-PLAIN, DUAL = (
-    {"attention_mechanism": None},
-    {"attention_mechanism": "Dual-SE", "attention_reduction_ratio": 2},
-)
-RESNET = {"type": "ResNet", "architecture": BLOCKS}
-MODELS = {
-    "SingleCNN": {"type": "SingleCNN", "architecture": LAYERS, "batchnorm": True} | PLAIN | HEAD,
-    "basic": RESNET | {"residual_block_type": "basic"} | PLAIN | HEAD,
-    "bottleneck": RESNET | DUAL | HEAD,
-    "custom": {
-        "type": "custom",
-        "file": template.__file__,
-        "class": "TemplateModel",
-        "options": {"filters": [8, 8]},
-    }
-    | HEAD,
-}
 N_STEPS, N_EPOCHS = 4, 5
 
 

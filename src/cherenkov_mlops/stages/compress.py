@@ -18,6 +18,7 @@ from cherenkov_mlops.engine.exporting import draw_images, export_model
 from cherenkov_mlops.engine.model_builder import load_model_file
 from cherenkov_mlops.engine.networks import load_network
 from cherenkov_mlops.engine.packing import pack_model
+from cherenkov_mlops.engine.quantization.aware import load_aware
 from cherenkov_mlops.engine.quantization.litert import export_aware, export_int4
 from cherenkov_mlops.engine.training import load_custom_code
 from cherenkov_mlops.errors import UserError
@@ -86,7 +87,7 @@ def run(
             elif kind == "int4":
                 export_int4(model, path)
             elif kind == "int8" and config.quantization is not None:
-                export_aware(load_model_file(run_dir.aware_model), path)
+                export_aware(load_aware(run_dir.aware_model), path)
             else:
                 export_model(model, path, kind, images)
             got = _only(load_network(path)(images))

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from cherenkov_mlops.engine.flattening import flatten
+from cherenkov_mlops.engine.model_builder import load_model_file
 from cherenkov_mlops.engine.quantization.layers import RoundedKernel, RoundedNormalization
 from cherenkov_mlops.engine.quantization.ranges import FIXED_RANGES, Range
 from cherenkov_mlops.errors import UserError
@@ -64,6 +66,11 @@ def make_aware(model: keras.Model, momentum: float) -> keras.Model:
     rounded = Range(momentum=momentum, name="images_range")(images)
     whole = keras.Model(images, flat(rounded), name=model.name)
     return flatten(whole, _Replacing(flat, momentum), what="quantization")
+
+
+def load_aware(path: Path) -> keras.Model:
+    """A model of ``make_aware`` from its file; ``UserError`` if the file is not one."""
+    return load_model_file(path)
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:

@@ -40,7 +40,8 @@ def export_aware(model: keras.Model, path: Path) -> Path:
     """
     with atomic_path(path) as temporary:
         _convert(model, temporary, optimizations=[tf.lite.Optimize.DEFAULT])
-        left = sorted({name for name, dtype in operations(temporary) if dtype != np.int8})
+        found = operations(temporary)
+        left = sorted({name for name, dtype in found if np.issubdtype(dtype, np.floating)})
         if set(left) & set(WITH_WEIGHTS):
             raise UserError(
                 f"compress: int8: expected 8 bits in all layers with weights, got {', '.join(left)}"
