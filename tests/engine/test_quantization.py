@@ -171,7 +171,9 @@ def test_other_layers_that_are_known(tmp_path):
 
 def test_normalisation_learns_as_that_of_keras():
     images = np.random.default_rng(0).normal(3, 2, size=(64, 4, 4, 3)).astype(np.float32)
-    model = keras.Sequential([keras.Input((4, 4, 3)), layers.BatchNormalization(momentum=0.2, name="norm")])
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), layers.BatchNormalization(momentum=0.2, name="norm")]
+    )
     copy = keras.models.clone_model(model)
     aware = make_aware(copy, momentum=0.0)
     for training in (True, True, True, False):

@@ -9,7 +9,11 @@ import keras
 
 from cherenkov_mlops.engine.flattening import flatten
 from cherenkov_mlops.engine.model_builder import load_model_file
-from cherenkov_mlops.engine.quantization.layers import RoundedKernel, RoundedNormalization
+from cherenkov_mlops.engine.quantization.layers import (
+    ImageMean,
+    RoundedKernel,
+    RoundedNormalization,
+)
 from cherenkov_mlops.engine.quantization.ranges import FIXED_RANGES, Range
 from cherenkov_mlops.errors import UserError
 
@@ -103,6 +107,8 @@ class _Replacing:
             return [first, *self._activate(activation, operation)]
         if kind is keras.layers.BatchNormalization and _is_usual(operation):
             return [RoundedNormalization(operation, name=name), *self._range(operation)]
+        if kind is keras.layers.GlobalAveragePooling2D and not operation.keepdims:
+            return [ImageMean(name=name), *self._range(operation)]
         if kind in SAME_RANGE or _is_op(operation, SAME_RANGE_OPS):
             return [operation]
         if kind in NEW_RANGE or _is_op(operation, NEW_RANGE_OPS) or _is_relu(operation):

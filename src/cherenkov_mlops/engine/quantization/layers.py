@@ -96,6 +96,23 @@ class RoundedNormalization(keras.layers.Wrapper):
         return input_shape
 
 
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class ImageMean(keras.layers.Layer):
+    """The mean of each channel over the image, as a convolution with one weight a channel.
+
+    LiteRT's own mean of 8-bit numbers is off by up to two steps, to one side.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Means, shape (n, n_channels)."""
+        if training:
+            return ops.mean(inputs, axis=(1, 2))
+        _, height, width, n_channels = inputs.shape
+        kernel = ops.full((height, width, n_channels, 1), 1.0 / (height * width))
+        means = ops.depthwise_conv(inputs, _round_depthwise(kernel), padding="valid")
+        return ops.reshape(means, (-1, n_channels))
+
+
 def _round_depthwise(kernel: Any) -> Any:
     """Kernel of shape (height, width, inputs, multiplier), each of its channels by itself."""
     height, width, n_inputs, multiplier = kernel.shape
