@@ -87,7 +87,7 @@ def run(
             elif kind == "int4":
                 export_int4(model, path)
             elif kind == "int8" and config.quantization is not None:
-                export_aware(load_aware(run_dir.aware_model), path)
+                export_aware(load_aware(run_dir.aware_model), path, images)
             else:
                 export_model(model, path, kind, images)
             got = _only(load_network(path)(images))

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cherenkov_mlops.engine.networks import LiteRTNetwork
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.run_dir import atomic_path
 
@@ -23,7 +24,7 @@ WITH_WEIGHTS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL
 BITS = {"CONV_2D": 4, "FULLY_CONNECTED": 4, "DEPTHWISE_CONV_2D": 8, "CONV_2D_TRANSPOSE": 8}
 
 
-def export_aware(model: keras.Model, path: Path) -> Path:
+def export_aware(model: keras.Model, path: Path, images: np.ndarray) -> Path:
     """``path``, holding for LiteRT what computes in 8 bits as the model does in training.
 
     Parameters
@@ -32,6 +33,8 @@ def export_aware(model: keras.Model, path: Path) -> Path:
         Made by ``make_aware`` and trained: its ranges are those of the file.
     path : Path
         ``.tflite`` file; whole or not there at all.
+    images : array
+        Images for which the two are compared in the log, shape (n, height, width, n_channels).
 
     Raises
     ------
@@ -49,6 +52,10 @@ def export_aware(model: keras.Model, path: Path) -> Path:
             )
         if left:
             log.warning("compress: int8: not in 8 bits: %s", ", ".join(left))
+        learnt = model(images, training=False)
+        learnt = next(iter(learnt.values())) if isinstance(learnt, dict) else learnt
+        difference = np.abs(LiteRTNetwork(temporary)(images) - np.asarray(learnt)).mean()
+        log.info("compress: int8: on average %.2g from what the network learnt", difference)
     return path
 
 
