@@ -1,6 +1,7 @@
 """A network that computes, while it learns, as its 8-bit export will."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -88,15 +89,38 @@ class _Replacing:
     def __init__(self, flat: keras.Model, momentum: float):
         self.momentum = momentum
         self._made: dict[int, Callable] = {}
+        self._steps: dict[int, keras.KerasTensor] = {}
+        self._values: list[keras.KerasTensor] = []
         self._fused = _feeding_relu(flat)
         self._last = {id(output._keras_history.operation) for output in flat.outputs}
 
     def __call__(self, operation: keras.Operation) -> Callable:
-        if isinstance(operation, Range):
-            return operation
         if id(operation) not in self._made:
-            self._made[id(operation)] = _in_a_row(self._parts(operation))
+            parts = [operation] if isinstance(operation, Range) else self._parts(operation)
+            self._made[id(operation)] = partial(self._call, parts)
         return self._made[id(operation)]
+
+    def _call(self, parts: list[Callable], *args: Any, **kwargs: Any) -> Any:
+        """What the parts give, called one after the other."""
+        before = args[0]
+        value = self._call_first(parts[0], *args, **kwargs)
+        for part in parts:
+            if part is not parts[0]:
+                before, value = value, part(value)
+            if isinstance(part, Range):
+                self._steps[id(value)] = part(before, only_step=True)
+        if type(parts[0]) in SAME_RANGE and id(before) in self._steps:
+            self._steps[id(value)] = self._steps[id(before)]
+        # An id says which tensor it is as long as that is there.
+        self._values.append(value)
+        return value
+
+    def _call_first(self, part: Callable, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(part, keras.layers.Wrapper):
+            return part(*args, **kwargs)
+        # What a call says of training and masks is for Keras' own bookkeeping.
+        step = self._steps.get(id(args[0]))
+        return part(args[0]) if step is None else part(args[0], step)
 
     def _parts(self, operation: keras.Operation) -> list[Callable]:
         """What is called one after the other."""
@@ -135,18 +159,6 @@ class _Replacing:
         if id(operation) in self._fused or (fixed and is_last):
             return []
         return [Range(fixed, self.momentum, name=f"{operation.name}_range")]
-
-
-def _in_a_row(parts: list[Callable]) -> Callable:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        # What a call says of training and masks is for Keras' own bookkeeping.
-        given = {} if isinstance(parts[0], keras.layers.Wrapper) else kwargs
-        value = parts[0](*args, **given)
-        for part in parts[1:]:
-            value = part(value)
-        return value
-
-    return call
 
 
 def _feeding_relu(flat: keras.Model) -> set[int]:

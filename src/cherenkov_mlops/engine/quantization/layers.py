@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from cherenkov_mlops.engine.quantization.ranges import PACKAGE, round_kernel
+from cherenkov_mlops.engine.quantization.ranges import PACKAGE, round_bias, round_kernel
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -21,19 +21,30 @@ class RoundedKernel(keras.layers.Wrapper):
         Owner of the weights.
     """
 
-    def call(self, inputs: Any) -> Any:
-        """The layer's output before its activation."""
+    def call(self, inputs: Any, step: Any = None, training: bool | None = None) -> Any:
+        """The layer's output before its activation; ``step`` is that between two inputs."""
+        layer = self.layer
+        outputs = self._sum(inputs)
+        if not layer.use_bias:
+            return outputs
+        if step is None or training:
+            return outputs + layer.bias
+        by_channel = len(inputs.shape) == 4
+        kernel = layer.kernel
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            kernel = _flatten_depthwise(kernel)
+        return outputs + round_bias(layer.bias, kernel, step, by_channel=by_channel)
+
+    def _sum(self, inputs: Any) -> Any:
         layer = self.layer
         if isinstance(layer, keras.layers.DepthwiseConv2D):
-            outputs = self._depthwise(inputs)
-        elif isinstance(layer, keras.layers.Conv2D):
-            outputs = layer.convolution_op(inputs, round_kernel(layer.kernel, by_channel=True))
-        elif len(inputs.shape) == 4:
+            return self._depthwise(inputs)
+        if isinstance(layer, keras.layers.Conv2D):
+            return layer.convolution_op(inputs, round_kernel(layer.kernel, by_channel=True))
+        if len(inputs.shape) == 4:
             kernel = ops.reshape(layer.kernel, (1, 1, *layer.kernel.shape))
-            outputs = ops.conv(inputs, round_kernel(kernel, by_channel=True), padding="valid")
-        else:
-            outputs = ops.matmul(inputs, round_kernel(layer.kernel, by_channel=False))
-        return outputs + layer.bias if layer.use_bias else outputs
+            return ops.conv(inputs, round_kernel(kernel, by_channel=True), padding="valid")
+        return ops.matmul(inputs, round_kernel(layer.kernel, by_channel=False))
 
     def _depthwise(self, inputs: Any) -> Any:
         layer = self.layer
@@ -44,10 +55,6 @@ class RoundedKernel(keras.layers.Wrapper):
             padding=layer.padding,
             dilation_rate=layer.dilation_rate,
         )
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape that the layer within gives."""
-        return self.layer.compute_output_shape(input_shape)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -63,7 +70,7 @@ class RoundedNormalization(keras.layers.Wrapper):
         Owner of the weights, over the last axis.
     """
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Any, step: Any = None, training: bool | None = None) -> Any:
         """The normalised values; by the batch itself while training, as the layer within."""
         layer = self.layer
         if training and layer.trainable:
@@ -71,7 +78,10 @@ class RoundedNormalization(keras.layers.Wrapper):
             scale, offset = self._scale_and_offset(mean, variance)
             return inputs * scale + offset
         scale, offset = self._scale_and_offset(layer.moving_mean, layer.moving_variance)
-        kernel = _round_depthwise(ops.reshape(scale, (1, 1, inputs.shape[-1], 1)))
+        kernel = ops.reshape(scale, (1, 1, inputs.shape[-1], 1))
+        if step is not None:
+            offset = round_bias(offset, _flatten_depthwise(kernel), step, by_channel=True)
+        kernel = _round_depthwise(kernel)
         images = inputs if len(inputs.shape) == 4 else inputs[:, None, None, :]
         outputs = ops.depthwise_conv(images, kernel, padding="valid") + offset
         return outputs if len(inputs.shape) == 4 else ops.reshape(outputs, (-1, inputs.shape[-1]))
@@ -90,10 +100,6 @@ class RoundedNormalization(keras.layers.Wrapper):
             scale = scale * layer.gamma
         offset = -mean * scale
         return scale, offset + layer.beta if layer.center else offset
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the input."""
-        return input_shape
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -115,7 +121,10 @@ class ImageMean(keras.layers.Layer):
 
 def _round_depthwise(kernel: Any) -> Any:
     """Kernel of shape (height, width, inputs, multiplier), each of its channels by itself."""
+    return ops.reshape(round_kernel(_flatten_depthwise(kernel), by_channel=True), kernel.shape)
+
+
+def _flatten_depthwise(kernel: Any) -> Any:
+    """As LiteRT has it, so that its converter finds nothing to reshape in what is rounded."""
     height, width, n_inputs, multiplier = kernel.shape
-    # As LiteRT has it, so that its converter finds nothing to reshape in what is rounded.
-    flat = ops.reshape(kernel, (1, height, width, n_inputs * multiplier))
-    return ops.reshape(round_kernel(flat, by_channel=True), kernel.shape)
+    return ops.reshape(kernel, (1, height, width, n_inputs * multiplier))

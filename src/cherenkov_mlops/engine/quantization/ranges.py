@@ -8,6 +8,8 @@ from keras import ops
 #: Package under which Keras knows the layers; stands in files of models.
 PACKAGE = "cherenkov_mlops"
 N_BITS = 8
+#: Steps of a kernel on each side of 0.
+N_STEPS = 127
 #: No range is narrower: an 8-bit scale has to be a number that can be divided by.
 NARROWEST = 1e-4
 #: The smallest range of a channel, of that of the whole kernel: its bias has to fit into 32 bit.
@@ -33,10 +35,7 @@ def round_kernel(kernel: Any, *, by_channel: bool) -> Any:
         Whether each output channel has a scale of its own.
     """
     kernel = ops.convert_to_tensor(kernel)
-    largest = ops.stop_gradient(ops.maximum(ops.max(ops.abs(kernel)), NARROWEST))
-    if by_channel:
-        each = ops.max(ops.abs(kernel), axis=tuple(range(len(kernel.shape) - 1)))
-        largest = ops.stop_gradient(ops.maximum(each, SMALLEST_CHANNEL * largest))
+    largest = _largest(kernel, by_channel)
     return keras.quantizers.fake_quant_with_min_max_vars(
         kernel,
         -largest,
@@ -45,6 +44,20 @@ def round_kernel(kernel: Any, *, by_channel: bool) -> Any:
         narrow_range=True,
         axis=len(kernel.shape) - 1 if by_channel else None,
     )
+
+
+def round_bias(bias: Any, kernel: Any, step: Any, *, by_channel: bool) -> Any:
+    """The bias in steps of LiteRT's sums: those of the input times those of the kernel."""
+    steps = step * _largest(ops.convert_to_tensor(kernel), by_channel) / N_STEPS
+    return ops.round(bias / steps) * steps
+
+
+def _largest(kernel: Any, by_channel: bool) -> Any:
+    largest = ops.maximum(ops.max(ops.abs(kernel)), NARROWEST)
+    if by_channel:
+        each = ops.max(ops.abs(kernel), axis=tuple(range(len(kernel.shape) - 1)))
+        largest = ops.maximum(each, SMALLEST_CHANNEL * largest)
+    return ops.stop_gradient(largest)
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -78,8 +91,14 @@ class Range(keras.layers.Layer):
                 for name in ("low", "high", "n_seen")
             )
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """The values rounded; values beyond the limits become the limits."""
+    def call(self, inputs: Any, training: bool | None = None, only_step: bool = False) -> Any:
+        """The values rounded, those beyond the limits to the limits; or only the step between two.
+
+        The step is one number, for layers that round a bias to go with it.
+        """
+        if only_step:
+            low, high = self.fixed or (self.low, self.high)
+            return ops.maximum(high - low, NARROWEST) / (2.0**N_BITS - 1.0)
         if self.fixed is not None:
             low, high = self.fixed
         else:
@@ -97,10 +116,6 @@ class Range(keras.layers.Layer):
             averages.append(average)
         self.n_seen.assign(self.n_seen + 1.0)
         return averages[0], averages[1]
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the input."""
-        return input_shape
 
     def get_config(self) -> dict[str, Any]:
         """Parameters of the layer."""
