@@ -136,6 +136,11 @@ class RunDir:
         """Best model by the checkpoint rule."""
         return self.train_dir / "ctlearn_model.keras"
 
+    @property
+    def aware_model(self) -> Path:
+        """The same weights in the graph that rounds to 8 bits, with the ranges that it learnt."""
+        return self.train_dir / "ctlearn_model.aware.keras"
+
     def exported_model(self, form: str) -> Path:
         """The model in the form that ``compress`` gave it."""
         return self.train_dir / f"ctlearn_model{FORMS[form].suffix}"

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from cherenkov_mlops.engine.pruning.kernels import find_kernels
+from cherenkov_mlops.engine.quantization.aware import load_aware
 from cherenkov_mlops.engine.strategy import EvenBatches, device_strategy
 from cherenkov_mlops.stages import prepare
 from simulated import load_study, study
@@ -91,9 +92,11 @@ def test_two_devices(dl1_files, tmp_path, task):
     content = study(task, dl1_files, train={"batch_size": 16, "xla": task == "energy"})
     if task == "energy":
         content["pruning"] = {"final_sparsity": 0.5, "end_step": 8, "frequency": 2}
+        content["quantization"] = {"aware": "int8"}
     config, run_dir = load_study(tmp_path, content)
     prepare.run(config, run_dir)
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "PYTHONWARNINGS": "ignore"}
+    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, run_dir.path],
         capture_output=True,
@@ -114,6 +117,8 @@ def test_two_devices(dl1_files, tmp_path, task):
         assert "train: xla is for one device; 2 are used without it" in done.stdout
         assert run_dir.metrics.exists()
         assert history["sparsity"].iloc[-1] == pytest.approx(0.5, abs=0.02)
+        ranges = load_aware(run_dir.aware_model).get_layer("images_range")
+        assert float(ranges.n_seen) == 14 and float(ranges.high) > float(ranges.low)
         kernels = find_kernels(keras.saving.load_model(run_dir.trained_model, compile=False))
         for kernel in map(np.asarray, kernels.values()):
             assert abs(np.count_nonzero(kernel) - kernel.size / 2) <= 1

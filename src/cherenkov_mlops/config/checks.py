@@ -168,6 +168,23 @@ def check_pruning(ask: Ask) -> Found:
         )
 
 
+def check_quantization(ask: Ask) -> Found:
+    """Mistakes: half precision, or a changing shape, while the network learns to use 8 bits."""
+    if ask("quantization") is None:
+        return
+    if ask("pruning") is not None and ask("pruning.kind") == "filters":
+        yield (
+            "pruning.kind",
+            "filters are taken out of a network that is not rounded; prune first, then load that "
+            "model (model.type: loaded) for a training with quantization",
+        )
+    if ask("train.mixed_precision"):
+        yield (
+            "train.mixed_precision",
+            "quantization rounds numbers of 32 bits, got 16; write mixed_precision: false",
+        )
+
+
 CHECKS: tuple[Callable[[Ask], Found], ...] = (
     check_task_fits_mode,
     check_files_by_class,
@@ -181,6 +198,7 @@ CHECKS: tuple[Callable[[Ask], Found], ...] = (
     check_head,
     check_limits,
     check_pruning,
+    check_quantization,
 )
 
 

@@ -10,7 +10,12 @@ from cherenkov_mlops.config.cluster_section import SlurmSection
 from cherenkov_mlops.config.data_section import DataSection
 from cherenkov_mlops.config.model_section import ModelSection
 from cherenkov_mlops.config.text import to_yaml
-from cherenkov_mlops.config.train_section import PruningSection, SamplingSection, TrainSection
+from cherenkov_mlops.config.train_section import (
+    PruningSection,
+    QuantizationSection,
+    SamplingSection,
+    TrainSection,
+)
 from cherenkov_mlops.config.yaml_text import dotted, split_key
 from cherenkov_mlops.forms import EXACT_FORMS, FORMS
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
@@ -93,6 +98,9 @@ class RunConfig(Section):
     sampling: SamplingSection = Field(SamplingSection(), description="What each epoch sees.")
     pruning: PruningSection | None = Field(
         None, description="Magnitude pruning during the training; null = none."
+    )
+    quantization: QuantizationSection | None = Field(
+        None, description="Training for an 8-bit export; null = none."
     )
     test: TestSection = Field(TestSection(), description="Testing.")
     export: ExportSection | None = Field(

@@ -1,4 +1,4 @@
-"""The sections ``train``, ``sampling`` and ``pruning``: how the network learns."""
+"""How the network learns: ``train``, ``sampling``, ``pruning`` and ``quantization``."""
 
 from typing import Annotated, Literal
 
@@ -155,4 +155,21 @@ class PruningSection(Section):
     )
     layers: dict[str, Share] = Field(
         {}, description="Final sparsity of layers by pattern of their names, as {conv1_*: 0.3}."
+    )
+
+
+class QuantizationSection(Section):
+    """Training for an export of small numbers."""
+
+    aware: Literal["int8"] = Field(
+        "int8",
+        description="Numbers that the network learns to compute with: weights and values rounded "
+        "to 8 bits while it trains; compress --to int8 then exports the ranges that it learnt.",
+    )
+    range_momentum: float = Field(
+        0.99,
+        ge=0,
+        lt=1,
+        description="Moving averages of the lowest and the highest value of each layer: share of "
+        "the old average that stays at each step, as a fraction.",
     )

@@ -47,6 +47,8 @@ class BestModel(keras.callbacks.Callback):
         Lowest validation loss of the epochs that competed.
     best_epoch : int or None
         Number of that epoch, from 1.
+    files : dict of Path to Model or None
+        What is saved where, if that is not the model that is trained itself.
     """
 
     def __init__(self, path: Path, best_only: bool, competes: Callable[[], bool] = lambda: True):
@@ -54,6 +56,7 @@ class BestModel(keras.callbacks.Callback):
         self.path, self.best_only, self.competes = path, best_only, competes
         self.best: float | None = None
         self.best_epoch: int | None = None
+        self.files: dict[Path, keras.Model] | None = None
 
     def get_state(self) -> dict[str, Any]:
         """What has to be known after an interruption."""
@@ -68,8 +71,9 @@ class BestModel(keras.callbacks.Callback):
         loss = float(logs["val_loss"])
         is_best = self.best is None or loss < self.best
         if is_best or not self.best_only:
-            with atomic_path(self.path) as temporary, as_float32(self.model):
-                self.model.save(temporary)
+            for path, model in (self.files or {self.path: self.model}).items():
+                with atomic_path(path) as temporary, as_float32(model):
+                    model.save(temporary)
         if is_best and self.competes():
             self.best, self.best_epoch = loss, epoch + 1
 

@@ -8,7 +8,7 @@ import keras
 from ctapipe.core.traits import Bool, CaselessStrEnum, Float, List, Path
 from ctlearn.tools.train_model import TrainCTLearnModel
 
-from cherenkov_mlops.config.train_section import PruningSection
+from cherenkov_mlops.config.train_section import PruningSection, QuantizationSection
 from cherenkov_mlops.data.manifest import Manifest
 from cherenkov_mlops.data.pixel_cache import PixelCache
 from cherenkov_mlops.engine.backup import Backup
@@ -28,6 +28,7 @@ from cherenkov_mlops.engine.pruning.filter_pruner import FilterPruner
 from cherenkov_mlops.engine.pruning.kernels import find_kernels
 from cherenkov_mlops.engine.pruning.plan import make_plan
 from cherenkov_mlops.engine.pruning.pruner import Pruner
+from cherenkov_mlops.engine.quantization.aware import make_aware, without_optimizer
 from cherenkov_mlops.engine.reading.reader import READERS
 from cherenkov_mlops.engine.running import GuestTool
 from cherenkov_mlops.engine.split import digest_examples
@@ -69,6 +70,8 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         Where the pixels come from; None reads the HDF5 files.
     pruning : PruningSection, optional
         Which weights are set to zero on the way.
+    quantization : QuantizationSection, optional
+        Which numbers the network learns to compute with.
     keep_zeros : bool
         Hold weights at zero that are zero in the prepared model: one that was pruned before.
     show_progress : bool
@@ -108,12 +111,13 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         limit: TimeLimit | None = None,
         cache: PixelCache | None = None,
         pruning: PruningSection | None = None,
+        quantization: QuantizationSection | None = None,
         keep_zeros: bool = False,
         show_progress: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.pruning, self.keep_zeros = pruning, keep_zeros
+        self.pruning, self.quantization, self.keep_zeros = pruning, quantization, keep_zeros
         self.run_dir, self.manifest = run_dir, manifest
         self.made_of, self.backup, self.cache = made_of, backup, cache
         self.limit, self.requests = limit or TimeLimit(), StopRequests()
@@ -241,6 +245,8 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         if self.mixed_precision:
             use_mixed_precision(model)
         self._hold_weights(model)
+        if self.quantization is not None:
+            model = self._round_numbers(model)
         losses, metrics = self._get_losses_and_mertics(self.reco_tasks)
         # As Keras by default: XLA knows no communication between the devices of one process.
         if self.xla and self.n_devices > 1:
@@ -262,6 +268,17 @@ class TrainTool(GuestTool, TrainCTLearnModel):
             log.info("train: %d weights that are 0 in the loaded model stay 0", n_held)
         if self.pruner is not None:
             self.pruner.attach(model)
+
+    def _round_numbers(self, plain: keras.Model) -> keras.Model:
+        """The model that learns in place of the plain one, which is saved beside it."""
+        aware = make_aware(plain, self.quantization.range_momentum)
+        # The plain one first: it stands for the epoch, and is the one that others load.
+        self.best_model.files = {
+            self.run_dir.trained_model: plain,
+            self.run_dir.aware_model: without_optimizer(aware),
+        }
+        log.info("train: weights and values are rounded to 8 bits")
+        return aware
 
     def _find_first_epoch(self) -> int:
         """Complete epochs; all of them, if the training ended itself."""

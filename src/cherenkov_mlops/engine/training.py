@@ -66,6 +66,7 @@ def train_model(
         limit=limit,
         cache=pixel_cache(config, run_dir),
         pruning=config.pruning,
+        quantization=config.quantization,
         keep_zeros=config.model.type == "loaded",
         show_progress=rich.get_console().is_terminal,
         config=tool_traits(

@@ -17,6 +17,8 @@ from cherenkov_mlops.engine.exporting import export_model
 from cherenkov_mlops.engine.exporting.calibration import draw_images
 from cherenkov_mlops.engine.model_builder import load_model_file
 from cherenkov_mlops.engine.networks import load_network, only_values
+from cherenkov_mlops.engine.quantization.aware import load_aware
+from cherenkov_mlops.engine.quantization.litert import export_aware
 from cherenkov_mlops.engine.training import load_custom_code
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
@@ -81,7 +83,10 @@ def run(
     for kind, target in targets.items():
         with _new_run(config, run_dir, target, kind) as made:
             path = made.exported_model(kind)
-            export_model(model, path, kind, images)
+            if kind == "int8" and config.quantization is not None:
+                export_aware(load_aware(run_dir.aware_model), path, images)
+            else:
+                export_model(model, path, kind, images)
             difference = _compare(kind, only_values(load_network(path)(images)), expected)
         size, zipped = file_sizes(target.exported_model(kind))
         found.append(Compressed(target, size, zipped, zipped / dense, difference))

@@ -27,6 +27,7 @@ OWNERS = {
     "model": "prepare",
     "ctlearn": "prepare",
     "pruning": "train",
+    "quantization": "train",
     "train": "train",
     "train.validation_split": "prepare",
     "train.split_by": "prepare",

@@ -15,6 +15,7 @@ from cherenkov_mlops.engine.exporting.litert import write_litert
 from cherenkov_mlops.engine.exporting.onnx import write_onnx, write_onnx_int8
 from cherenkov_mlops.engine.exporting.openvino import write_openvino
 from cherenkov_mlops.engine.packing import pack_model
+from cherenkov_mlops.engine.quantization.litert import export_int4
 from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.forms import FORMS
 
@@ -26,6 +27,7 @@ WRITERS: dict[str, Writer] = {
     "float16": partial(write_litert, kind="float16"),
     "dynamic": partial(write_litert, kind="dynamic"),
     "int8": partial(write_litert, kind="int8"),
+    "int4": lambda model, path, images: export_int4(model, path),
     "onnx": write_onnx,
     "onnx-int8": write_onnx_int8,
     "openvino": write_openvino,

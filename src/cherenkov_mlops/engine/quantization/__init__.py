@@ -1,0 +1,1 @@
+"""Training for 8-bit numbers, and exports of fewer bits."""
