@@ -16,6 +16,17 @@ def sweep(
     local: Annotated[
         int, typer.Option("--local", min=1, metavar="N", help="Runs side by side on this machine.")
     ] = 1,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Run on a SLURM cluster, as an array of jobs.")
+    ] = False,
+    at_once: Annotated[
+        int | None,
+        typer.Option("--at-once", min=1, metavar="N", help="Jobs of the array at a time."),
+    ] = None,
+    collect: Annotated[
+        bool,
+        typer.Option("--collect", help="Run nothing: write the page, list what is not complete."),
+    ] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Run many configurations, made from one file.
@@ -30,7 +41,13 @@ def sweep(
                 session.show(line)
             return
         session.logs = loaded.folder / "logs"
-        stage.run(loaded, local)
+        jobs = import_module("cherenkov_mlops.stages.sweep_jobs")
+        if submit:
+            jobs.submit_sweep(loaded, at_once)
+        elif collect:
+            jobs.collect(loaded)
+        else:
+            stage.run(loaded, local)
 
 
 def study(

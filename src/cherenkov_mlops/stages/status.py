@@ -11,7 +11,7 @@ from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages.lifecycle import STAGES
 from cherenkov_mlops.stages.record import RunRecord
-from cherenkov_mlops.stages.submit import read_jobs
+from cherenkov_mlops.stages.submit import ANY_STAGE, read_jobs
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def read_status(run_dir: RunDir) -> Status:
     left = [stage for stage in STAGES if record.state(stage) != "complete"]
     stage = left[0] if left else STAGES[-1]
     epoch, val_loss = _training(run_dir)
-    jobs = [entry for entry in read_jobs(run_dir) if entry["stage"] == stage]
+    jobs = [entry for entry in read_jobs(run_dir) if entry["stage"] in (stage, ANY_STAGE)]
     status = Status(run_dir.name, stage, record.state(stage) or "not started", epoch, val_loss)
     return _with_job(status, jobs[-1]["job"]) if jobs else status
 

@@ -19,6 +19,9 @@ from cherenkov_mlops.stages.lifecycle import STAGES
 
 log = logging.getLogger(__name__)
 
+#: In place of a stage, for a job that runs all of them.
+ANY_STAGE = "run"
+
 
 @dataclass(frozen=True)
 class Step:

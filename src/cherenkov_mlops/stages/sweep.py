@@ -45,9 +45,7 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
     SweepFailed
         Some runs failed; the message has the command that repeats each.
     """
-    _check_files(sweep)
-    for config in sweep.runs:
-        write_text_atomically(config_path(sweep, config), to_yaml(config.dump()))
+    write_configs(sweep)
     todo = [config for config in sweep.runs if not is_complete(config, last_stage(sweep))]
     n_done = len(sweep.runs) - len(todo)
     log.info("sweep: %d runs, %d complete: %s", len(sweep.runs), n_done, sweep.folder)
@@ -60,13 +58,20 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
             if ended is None:
                 continue
             state[ended.job.name] = _describe_end(ended)
-            _write_state(sweep, state)
+            write_state(sweep, state)
             failed += [ended] if ended.code else []
             progress.tell(ended, _last_error(ended.job.log) if ended.code else "")
-    _write_state(sweep, state)
+    write_state(sweep, state)
     write_pages(sweep)
     if failed:
         raise SweepFailed([_describe_failure(ended) for ended in failed])
+
+
+def write_configs(sweep: Sweep) -> None:
+    """Write the YAML file of each run; ``DataError`` before any if data files are missing."""
+    _check_files(sweep)
+    for config in sweep.runs:
+        write_text_atomically(config_path(sweep, config), to_yaml(config.dump()))
 
 
 def describe_sweep(sweep: Sweep, n_lanes: int) -> Iterator[str]:
@@ -130,6 +135,11 @@ def _command(job: Job) -> str:
     return shlex.join(["cherenkov-mlops", *job.arguments])
 
 
+def repeat_command(sweep: Sweep, config: RunConfig) -> str:
+    """What runs one run of the sweep alone."""
+    return _command(_job(sweep, config))
+
+
 def _describe_failure(ended: Ended) -> str:
     reason = _last_error(ended.job.log) or f"exit code {ended.code}"
     return f"{ended.job.name}: {reason}; log: {ended.job.log}; to repeat: {_command(ended.job)}"
@@ -144,6 +154,7 @@ def _last_error(path: Path) -> str:
     return errors[-1].partition("; log: ")[0] if errors else ""
 
 
-def _write_state(sweep: Sweep, runs: dict[str, Any]) -> None:
+def write_state(sweep: Sweep, runs: dict[str, Any]) -> None:
+    """Note what became of each run, by its name."""
     content = {"sweep": str(sweep.path.absolute()), "written": time.time(), "runs": runs}
     write_json_atomically(sweep.folder / "sweep.json", content)
