@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cherenkov_mlops.engine.exporting.litert import write_litert
+from cherenkov_mlops.engine.exporting.litert import write_litert, write_litert_int8
 from cherenkov_mlops.engine.exporting.onnx import write_onnx, write_onnx_int8
 from cherenkov_mlops.engine.exporting.openvino import write_openvino
 from cherenkov_mlops.engine.packing import pack_model
@@ -26,7 +26,7 @@ WRITERS: dict[str, Writer] = {
     "float32": partial(write_litert, kind="float32"),
     "float16": partial(write_litert, kind="float16"),
     "dynamic": partial(write_litert, kind="dynamic"),
-    "int8": partial(write_litert, kind="int8"),
+    "int8": write_litert_int8,
     "int4": lambda model, path, images: export_int4(model, path),
     "onnx": write_onnx,
     "onnx-int8": write_onnx_int8,
