@@ -1,11 +1,12 @@
 # make demo   simulated showers -> five trained networks -> reports -> comparison (minutes, CPU)
 # make test   the test suite
+# make test-slurm   the tests that start a SLURM cluster on this machine (Debian's slurm-wlm, munge)
 # make docs   the pages that are made from the code
 # Everything sets up its environment (.venv) first; the second time it is there already.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs lock clean
+.PHONY: help install demo test test-slurm lint docs lock clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -28,7 +29,11 @@ demo: install
 
 test: install
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slurm" --cov --cov-report=term --cov-fail-under=90
+
+# Its jobs share the cores: nothing beside them.
+test-slurm: install
+	$(BIN)/python -m pytest -m slurm tests/cluster
 
 lint: install
 	$(BIN)/ruff check .

@@ -17,6 +17,8 @@ from cherenkov_mlops.stages.lifecycle import STAGES
 from cherenkov_mlops.stages.record import RunRecord
 from simulated import TINY_MODEL, study, write_study
 
+pytestmark = pytest.mark.slurm
+
 LITTLE = {"memory": "3G", "cpus": 1, "time": "00:10:00"}
 SMALL = LITTLE | {"stages": {name: LITTLE for name in STAGES if name != "train"}}
 SLOW = {"type": "custom", "file": slow_model.__file__, "class": "SlowModel"}

@@ -12,6 +12,8 @@ from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import status, sweep, sweep_jobs
 from simulated import study
 
+pytestmark = pytest.mark.slurm
+
 LITTLE = {"memory": "3G", "cpus": 1, "time": "00:20:00"}
 
 
