@@ -16,7 +16,7 @@ DEMO ?= demo
 JOBS ?= 2
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n '/^# \(make\|Everything\)/s/^# //p' Makefile
 
 install: $(STAMP)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cherenkov_mlops.cli_config import DryRun, open_session
+from cherenkov_mlops.errors import UserError
 
 
 def sweep(
@@ -42,7 +43,11 @@ def sweep(
             return
         session.logs = loaded.folder / "logs"
         jobs = import_module("cherenkov_mlops.stages.sweep_jobs")
-        if submit:
+        if loaded.is_guided:
+            if submit or collect:
+                raise UserError(f"{path}: random.guided_by: such a sweep runs here, by --local")
+            import_module("cherenkov_mlops.stages.guided").run(loaded, local)
+        elif submit:
             jobs.submit_sweep(loaded, at_once)
         elif collect:
             jobs.collect(loaded)

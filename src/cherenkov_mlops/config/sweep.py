@@ -31,6 +31,11 @@ class RandomSection(Section):
 
     n_runs: int = Field(ge=1, le=10_000, description="Number of runs.")
     seed: int = Field(0, ge=0, description="Seed of the draws.")
+    guided_by: str | None = Field(
+        None,
+        description="Metric, such as best_val_loss: Optuna chooses later runs by the results of earlier "
+        "ones; null = all are drawn beforehand.",
+    )
     keys: Annotated[
         dict[str, Any],
         Expected("a section: option of a run, then a list, or {min: ..., max: ..., log: true}"),
@@ -103,6 +108,11 @@ class Sweep:
         """Folder of all that the sweep makes."""
         return folder_of(self.path, self.options)
 
+    @property
+    def is_guided(self) -> bool:
+        """Whether later runs are chosen by the results of earlier ones."""
+        return self.options.random is not None and self.options.random.guided_by is not None
+
 
 def folder_of(path: Path, options: SweepConfig) -> Path:
     """Folder of the sweep in this file."""
@@ -124,6 +134,27 @@ def load_sweep(path: Path) -> Sweep:
     except SweepProblems as error:
         raise ConfigError(sorted_lines(error.problems)) from error
     return Sweep(path, options, _check_runs(path, base, points, folder_of(path, options)))
+
+
+def make_run(sweep: Sweep, name: str, values: dict[str, Any]) -> RunConfig:
+    """One more run of a sweep with a section ``random``, checked.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The sweep.
+    name : str
+        Name of the run.
+    values : dict
+        Option -> value, for the options of ``random.keys``.
+    """
+    document, options = _read(sweep.path)
+    base = _read_base(sweep.path, document, options)
+    overlays = [
+        overlay(document, ("random", "keys", key), tuple(key.split(".")), value)
+        for key, value in values.items()
+    ]
+    return _check_runs(sweep.path, base, [Point(name, overlays)], sweep.folder)[0]
 
 
 def is_sweep(path: Path) -> bool:

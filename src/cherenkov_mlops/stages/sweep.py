@@ -4,7 +4,7 @@ import logging
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,25 +51,30 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
     log.info("sweep: %d runs, %d complete: %s", len(sweep.runs), n_done, sweep.folder)
     state = {config.run.name: {"state": "complete"} for config in sweep.runs if config not in todo}
     failed = []
-    processes = Processes(min(n_lanes, max(len(todo), 1)))
-    with Progress(len(todo)) as progress:
-        for ended in processes.run([_job(sweep, config) for config in todo]):
-            progress.show(processes.names)
-            if ended is None:
-                continue
-            state[ended.job.name] = _describe_end(ended)
-            write_state(sweep, state)
-            failed += [ended] if ended.code else []
-            progress.tell(ended, _last_error(ended.job.log) if ended.code else "")
+    for ended in run_side_by_side(sweep, todo, n_lanes):
+        state[ended.job.name] = _describe_end(ended)
+        write_state(sweep, state)
+        failed += [ended] if ended.code else []
     write_state(sweep, state)
     write_pages(sweep)
     if failed:
         raise SweepFailed([_describe_failure(ended) for ended in failed])
 
 
+def run_side_by_side(sweep: Sweep, runs: Sequence[RunConfig], n_lanes: int) -> Iterator[Ended]:
+    """Each run as it ends, ``n_lanes`` at a time; told on the terminal, too."""
+    processes = Processes(min(n_lanes, max(len(runs), 1)))
+    with Progress(len(runs)) as progress:
+        for ended in processes.run([_job(sweep, config) for config in runs]):
+            progress.show(processes.names)
+            if ended is not None:
+                progress.tell(ended, _last_error(ended.job.log) if ended.code else "")
+                yield ended
+
+
 def write_configs(sweep: Sweep) -> None:
     """Write the YAML file of each run; ``DataError`` before any if data files are missing."""
-    _check_files(sweep)
+    check_files(sweep)
     for config in sweep.runs:
         write_text_atomically(config_path(sweep, config), to_yaml(config.dump()))
 
@@ -102,7 +107,7 @@ def is_complete(config: RunConfig, until: str) -> bool:
     return all(decide(stage, config, run_dir, record).action == "skip" for stage in stages)
 
 
-def _check_files(sweep: Sweep) -> None:
+def check_files(sweep: Sweep) -> None:
     """Pass silently if the data files of all runs are there: before hours of work, not after."""
     wrong: dict[str, None] = {}
     for config in sweep.runs:
