@@ -33,8 +33,8 @@ class RandomSection(Section):
     seed: int = Field(0, ge=0, description="Seed of the draws.")
     guided_by: str | None = Field(
         None,
-        description="Metric, such as best_val_loss: Optuna chooses later runs by the results of earlier "
-        "ones; null = all are drawn beforehand.",
+        description="Metric, such as best_val_loss: Optuna chooses later runs by the results of "
+        "earlier ones; null = all are drawn beforehand.",
     )
     keys: Annotated[
         dict[str, Any],

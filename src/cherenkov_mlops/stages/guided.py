@@ -155,9 +155,10 @@ def _find_metric(sweep: Sweep) -> Metric | ByValidation:
     name, task = sweep.options.random.guided_by, sweep.runs[0].task
     if any(config.task != task for config in sweep.runs):
         raise UserError(f"{sweep.path}: random.guided_by: expected runs of one task, got several")
-    known = {
-        key: metric for key, metric in metrics_of(KINDS[task]).items() if metric.better != "none"
+    known: dict[str, Metric | ByValidation] = {
+        key: each for key, each in metrics_of(KINDS[task]).items() if each.better != "none"
     }
+    known[BY_VALIDATION.name] = BY_VALIDATION
     if name not in known:
         raise UserError(
             f"{sweep.path}: random.guided_by: task {task} has no metric '{name}' that says what is "
