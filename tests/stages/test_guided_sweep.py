@@ -96,12 +96,19 @@ def test_it_goes_on_and_can_be_made_longer(make_sweep, told, monkeypatch):
     assert {name: config.train.batch_size for name, config in made.items()} == before
 
 
+def test_by_the_validation_and_by_nothing_else_then(make_sweep, told):
+    made, *_ = told
+    guided.run(make_sweep(2, "best_val_loss"))
+    assert len(made) == 2
+    with pytest.raises(UserError, match=r"was guided by best_val_loss, got mae; choose another"):
+        guided.run(make_sweep(4, "mae"))
+
+
 def test_what_cannot_be_guided_is_told(make_sweep, told, monkeypatch):
     with pytest.raises(UserError, match=r"no metric 'energy_resolution_86' .*; did you mean"):
         guided.run(make_sweep(2, "energy_resolution_86"))
     with pytest.raises(ConfigError, match="expected numbers, min below max"):
         make_sweep(2, keys={"train.batch_size": {"min": 3, "max": 2}})
-    guided.run(make_sweep(2, "best_val_loss"))
     assert not make_sweep(2, None).is_guided and make_sweep(2).is_guided
     _, broken, _ = told
     broken |= {"trial_000", "trial_001"}

@@ -171,12 +171,21 @@ def _open_study(optuna: ModuleType, sweep: Sweep) -> Any:
     sweep.folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     backend = optuna.storages.journal.JournalFileBackend(str(sweep.folder / "optuna.journal"))
-    return optuna.create_study(
+    study = optuna.create_study(
         study_name=sweep.path.stem,
         storage=optuna.storages.JournalStorage(backend),
         sampler=optuna.samplers.TPESampler(seed=sweep.options.random.seed),
         load_if_exists=True,
     )
+    name = sweep.options.random.guided_by
+    before = study.user_attrs.get("guided_by", name)
+    if before != name:
+        raise UserError(
+            f"{sweep.path}: random.guided_by: {sweep.folder} was guided by {before}, got {name}; "
+            "choose another folder (dir)"
+        )
+    study.set_user_attr("guided_by", name)
+    return study
 
 
 def _distributions(optuna: ModuleType, sweep: Sweep) -> dict[str, Any]:
