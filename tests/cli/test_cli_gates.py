@@ -13,7 +13,7 @@ from synthetic import make_results
 def stage(request, monkeypatch) -> str:
     """A stage that writes results at once; says how often it ran through its file."""
 
-    def run(config, run_dir, *, force):
+    def run(config, run_dir, *, force, until="report"):
         write_results(make_results("energy", "first", n_events=100), run_dir.metrics)
 
     module = ModuleType(request.param)
