@@ -8,7 +8,7 @@ from traitlets.config import Config
 
 from cherenkov_mlops.engine.flattening import flatten
 from cherenkov_mlops.errors import UserError
-from networks import MODELS, SHAPE, build, energies, noise
+from small_networks import MODELS, SHAPE, build, energies, noise
 
 GATES = ["Dual-SE", "Channel-SE", "Spatial-SE"]
 

@@ -20,8 +20,8 @@ from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, test, train
 from interrupted import Broken, assert_same_history, break_off_after
-from networks import MODELS, SHAPE, build
 from simulated import load_study, study
+from small_networks import MODELS, SHAPE, build
 
 N_STEPS, N_EPOCHS = 4, 5
 

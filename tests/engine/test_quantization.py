@@ -18,8 +18,8 @@ from cherenkov_mlops.engine.quantization.ranges import Range, round_kernel
 from cherenkov_mlops.engine.runtimes import optional
 from cherenkov_mlops.engine.runtimes.litert import LiteRTNetwork
 from cherenkov_mlops.errors import ConfigError, UserError
-from networks import MODELS, SHAPE
 from simulated import TINY_MODEL, study, write_study
+from small_networks import MODELS, SHAPE
 
 KINDS = MODELS | {"tiny": TINY_MODEL}
 HEAD = {"head_layers": {"type": [8, 2]}}
