@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp, ttest_rel
 
 from cherenkov_mlops.metrics.contrasts import (
     Quality,
     SeedSpread,
     estimate_contrast,
+    estimate_mean,
     pool_seed_spread,
 )
 
@@ -131,3 +132,23 @@ def test_intervals_hold_the_truth_as_often_as_they_promise(event_sd, seed_sd):
     assert np.mean(held) >= 0.93
     if event_sd < seed_sd:
         assert np.mean(held) <= 0.975
+
+
+def test_the_mean_of_pairs_is_students_one_sample_test():
+    values = np.random.default_rng(2).normal(0.3, 1.0, 9)
+    estimate = estimate_mean(values, event_sd=0.0)
+    expected = ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
+    wider = estimate_mean(values, event_sd=0.2)
+    assert wider.high - wider.low > estimate.high - estimate.low
+    assert estimate_mean([0.5], event_sd=0.1).verdict == "unknown"
+
+
+def test_pairs_may_spread_differently():
+    """Half of the conditions are ten times as noisy: the interval holds as often as it says."""
+    rng = np.random.default_rng(3)
+    spread = np.repeat([0.1, 1.0], 16)
+    held = [
+        estimate_mean(rng.normal(0, spread), event_sd=0.0).verdict == "same" for _ in range(2000)
+    ]
+    assert 0.93 < np.mean(held) < 0.975

@@ -101,6 +101,27 @@ def test_the_same_networks_lose_nothing():
     assert [claim.answer for claim in found.claims] == ["undecided", "supported", "supported"]
 
 
+def test_schedules_are_compared_at_every_sparsity():
+    study = make_study(make_study_runs(), **OPTIONS)
+    parts = study.claims[0].parts
+    assert [part.sparsity for part in parts] == [
+        *("50 %", "90 %", "95 %"),
+        "mean of 3 sparsities, 6 pairs",
+    ]
+    assert "6 pairs" in study.claims[0].summary
+
+
+def test_sparse_rows_do_not_blur_the_others():
+    """The spread of a row is pooled over those up to its sparsity."""
+    group = make_study(make_study_runs(), **OPTIONS).groups[0]
+    metric = group.metrics[0]
+    spreads = [
+        group.spread_up_to(metric, sparsity)[group.group.key] for sparsity in (0.5, 0.9, 0.95)
+    ]
+    assert [spread.dof for spread in spreads] == [2, 4, 6]
+    assert spreads[-1].variance == group.spreads[metric.name].variance
+
+
 def test_one_seed_gives_no_verdict():
     found = make_study(make_study_runs(seeds=(1,)), **OPTIONS)
     assert {row.verdict for group in found.groups for row in group.rows} == {"unknown"}

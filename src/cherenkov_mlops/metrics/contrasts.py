@@ -8,7 +8,7 @@ varies for two reasons:
   replicates is that of the paired bootstrap.
 - *training*: another seed would give another network. Two or three seeds a row say little about
   the spread of that row, so it is pooled: within one task and model, qualities are taken as
-  row + seed + rest, and the rests of all rows have one variance (a randomised block design).
+  row + seed + rest, and the rests of some rows have one variance (a randomised block design).
 
 The variances add up; the interval is that of Student's t with Satterthwaite's degrees of freedom.
 The part of the training's spread that depends on the events is in both, so intervals are rather
@@ -159,6 +159,33 @@ def estimate_contrast(
     dof = _satterthwaite(total, pieces)
     half = float(student.ppf((1 + confidence) / 2, dof) * np.sqrt(total)) if total > 0 else total
     return Estimate(value, value - half, value + half, event_variance**0.5, seed_variance**0.5, dof)
+
+
+def estimate_mean(
+    differences: Sequence[float], event_sd: float, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Mean of differences between networks that were trained independently, with its interval.
+
+    The spread of the differences themselves is taken, whatever makes them differ: it holds where
+    some conditions spread more than others, too.
+
+    Parameters
+    ----------
+    differences : sequence of float
+        One for each pair of networks.
+    event_sd : float
+        Standard deviation of the mean from the choice of events, which all of them share.
+    confidence : float
+        Probability of the interval.
+    """
+    values = np.asarray(differences, dtype=float)
+    if len(values) < 2:
+        value = float(values[0]) if len(values) else np.nan
+        return Estimate(value, np.nan, np.nan, event_sd, np.nan, 0)
+    value, seed_sd = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    dof = len(values) - 1
+    half = float(student.ppf((1 + confidence) / 2, dof) * np.hypot(seed_sd, event_sd))
+    return Estimate(value, value - half, value + half, event_sd, seed_sd, dof)
 
 
 def _event_variance(terms: Sequence[tuple[float, Quality]]) -> tuple[float, int]:

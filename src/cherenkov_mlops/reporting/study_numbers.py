@@ -12,6 +12,7 @@ from cherenkov_mlops.metrics.contrasts import (
     SeedSpread,
     Verdict,
     estimate_contrast,
+    estimate_mean,
     pool_seed_spread,
 )
 from cherenkov_mlops.reporting.study_runs import Group, Row, Series
@@ -81,9 +82,18 @@ class GroupNumbers:
     def relative(self, row: Row, confidence: float = CONFIDENCE) -> Estimate:
         """Row minus baseline by the deciding metric, in percent of the baseline's value."""
         decides = self.metrics[0]
-        spreads = {self.group.key: self.spreads[decides.name]}
         scaled = self.terms(decides, row, self.percent())
-        return estimate_contrast(scaled, spreads, confidence)
+        return estimate_contrast(scaled, self.spread_up_to(decides, row.sparsity), confidence)
+
+    def spread_up_to(self, metric: Metric, sparsity: float) -> dict[str, SeedSpread]:
+        """The spread over seeds, pooled over the baseline and the rows up to a sparsity.
+
+        Sparser networks are less stable: with them the spread of the others would be overstated.
+        """
+        rows = [row for row in self.group.rows if row.sparsity <= sparsity + 1e-9]
+        cells = self.qualities[metric.name]
+        pooled = [cells[row.name].values() for row in (self.group.baseline, *rows)]
+        return {self.group.key: pool_seed_spread([cell for seeds in pooled for cell in seeds])}
 
 
 def difference_terms(
@@ -113,7 +123,7 @@ def count(group: Group) -> GroupNumbers:
 
 def _difference(numbers: GroupNumbers, metric: Metric, row: Row) -> Difference:
     terms = numbers.terms(metric, row)
-    estimate = estimate_contrast(terms, {numbers.group.key: numbers.spreads[metric.name]})
+    estimate = estimate_contrast(terms, numbers.spread_up_to(metric, row.sparsity))
     half = len(terms) // 2
     pairs = zip(terms[:half], terms[half:], strict=True)
     by_seed = [cell.value - base.value for (_, cell), (_, base) in pairs]
@@ -158,33 +168,34 @@ class Claim:
 
 def compare_schedules(studied: Sequence[GroupNumbers]) -> Claim | None:
     """Whether polynomial beats constant; None if not both are in the study."""
-    parts, overall, spreads = [], [], {}
+    parts: list[Part] = []
+    overall: list[Terms] = []
+    pairs: list[float] = []
     for numbers in studied:
-        decides = numbers.metrics[0]
-        spread = {numbers.group.key: numbers.spreads[decides.name]}
         terms = list(_schedule_terms(numbers))
         for sparsity, own in terms:
+            spread = numbers.spread_up_to(numbers.metrics[0], sparsity)
             estimate = estimate_contrast(own, spread)
             parts.append(Part(numbers.group.title, _percent(sparsity), estimate, _side(estimate)))
         if terms:
-            mean = _mean_terms([own for _, own in terms])
-            estimate = estimate_contrast(mean, spread)
-            text = f"mean of {len(terms)} sparsities"
+            own_pairs = [value for _, own in terms for value in _pairs(own)]
+            estimate = _mean_of_pairs([own for _, own in terms], own_pairs)
+            text = f"mean of {len(terms)} sparsities, {len(own_pairs)} pairs"
             parts.append(Part(numbers.group.title, text, estimate, _side(estimate)))
-            overall.append(mean)
-            spreads |= spread
+            overall += [own for _, own in terms]
+            pairs += own_pairs
     if not overall:
         return None
-    estimate = estimate_contrast(_mean_terms(overall), spreads)
+    estimate = _mean_of_pairs(overall, pairs)
     return Claim(
         text="Polynomial beats constant",
         rule="Polynomial minus constant at the same sparsity and seed, by the deciding metric. "
-        "Supported if the interval of the mean over all sparsities, tasks and models lies above "
-        "zero, refuted if it lies below, undecided if it holds zero.",
+        "Supported if the interval of the mean over all pairs lies above zero, refuted if it lies "
+        "below, undecided if it holds zero; Student's interval from the spread of the pairs.",
         answer=_side(estimate),
         estimate=estimate,
         summary="polynomial minus constant, positive is better for polynomial, in percent of the "
-        f"baseline's value, mean over {len(overall)} combinations of task and model",
+        f"baseline's value, mean over {len(pairs)} pairs of networks",
         parts=parts,
     )
 
@@ -196,7 +207,7 @@ def _schedule_terms(numbers: GroupNumbers) -> Iterator[tuple[float, Terms]]:
     for polynomial, constant in _series_pairs(numbers.group.series):
         for (series, sparsity), row in rows.items():
             other = rows.get((constant, sparsity))
-            if series is polynomial and other is not None:
+            if series == polynomial and other is not None:
                 terms = difference_terms(cells[row.name], cells[other.name], scale)
                 if terms:
                     yield sparsity, terms
@@ -213,15 +224,20 @@ def _series_pairs(series: Sequence[Series]) -> list[tuple[Series, Series]]:
     return [(one, other) for one in polynomial for other in constant if one.others == other.others]
 
 
-def _mean_terms(several: Sequence[Terms]) -> Terms:
-    """Terms of the mean of several contrasts; a network that is in many is there once."""
-    weights: dict[int, float] = {}
-    cells: dict[int, Quality] = {}
-    for terms in several:
-        for weight, cell in terms:
-            weights[id(cell)] = weights.get(id(cell), 0.0) + weight / len(several)
-            cells[id(cell)] = cell
-    return [(weights[key], cell) for key, cell in cells.items()]
+def _pairs(terms: Terms) -> list[float]:
+    """The difference of each pair of networks alone, from the terms of their mean."""
+    half = len(terms) // 2
+    return [
+        half * (weight * cell.value + other_weight * other.value)
+        for (weight, cell), (other_weight, other) in zip(terms[:half], terms[half:], strict=True)
+    ]
+
+
+def _mean_of_pairs(several: Sequence[Terms], pairs: Sequence[float]) -> Estimate:
+    """Mean of all pairs, with the interval that their own spread gives."""
+    mean = [(weight / len(several), cell) for terms in several for weight, cell in terms]
+    unknown = {cell.group: SeedSpread(0.0, 0) for _, cell in mean}
+    return estimate_mean(pairs, estimate_contrast(mean, unknown).event_sd)
 
 
 def _side(estimate: Estimate) -> Answer:

@@ -175,10 +175,11 @@ def _cell(difference: Difference) -> dict[str, Any]:
 
 def _odd_rows(numbers: GroupNumbers) -> Iterator[str]:
     """Rows whose seeds differ by far more than the pooled spread lets expect."""
-    name = numbers.metrics[0].name
+    metric = numbers.metrics[0]
     for each in numbers.rows:
-        spread = numbers.spreads[name].variance ** 0.5
-        by_seed = each.differences[name].by_seed
+        pooled = numbers.spread_up_to(metric, each.row.sparsity)[numbers.group.key]
+        spread = pooled.variance**0.5
+        by_seed = each.differences[metric.name].by_seed
         if len(by_seed) > 1 and np.ptp(by_seed) > _ODD_SPREADS * 2**0.5 * spread > 0:
             yield each.row.name
 
