@@ -23,8 +23,11 @@ def real_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _keep_loggers_enabled():
-    """Upstream's tools configure logging for the whole process; ours must stay audible."""
+    """Other packages configure logging for the whole process; ours must stay audible."""
+    level = logging.root.level
     yield
+    logging.root.setLevel(level)
+    logging.disable(logging.NOTSET)
     for name, logger in logging.root.manager.loggerDict.items():
         if name.startswith("cherenkov_mlops") and isinstance(logger, logging.Logger):
             logger.disabled = False

@@ -75,7 +75,7 @@ def call(path: Path, stub: Path, **settings: str) -> subprocess.CompletedProcess
 
 @pytest.mark.parametrize("path", BATCH, ids=lambda path: path.stem)
 def test_arguments_arrive_as_they_are_given(path, stub):
-    command = "run" if path.stem == "sweep" else path.stem
+    command = {"sweep": "run", "collect": "sweep><--collect"}.get(path.stem, path.stem)
     if path.stem == "sweep":
         pytest.skip("takes its argument from a list")
     done = call(path, stub)

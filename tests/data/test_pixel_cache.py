@@ -84,6 +84,8 @@ def test_a_truncated_entry_is_built_again(cache, source, caplog, left_bytes):
     data = cache.entry(content).data
     os.truncate(data, data.stat().st_size - 1 if left_bytes < 0 else left_bytes)
     caplog.clear()
+    caplog.set_level("WARNING")
+    caplog.set_level("WARNING", "cherenkov_mlops")
     assert np.array_equal(cache.open(content, source, pieces), PIXELS)
     assert pieces.n_asked == 2
     assert len([r for r in caplog.records if "is damaged; it is built again" in r.message]) == 1

@@ -67,10 +67,15 @@ def test_ctrl_c_ends_the_children_and_starts_no_others(python, tmp_path):
     )
     jobs = [python("first", text), python("second", "pass")]
     timer = threading.Timer(0, _interrupt_when_ready, [jobs[0].log])
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        ended(Processes(1).run(jobs))
-    timer.join()
+    # A shell lets work in the background ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            ended(Processes(1).run(jobs))
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert mark.read_text() == "yes"
     assert not jobs[1].log.exists()
 
