@@ -12,13 +12,12 @@ from cherenkov_mlops.metrics.contrasts import (
     SeedSpread,
     Verdict,
     estimate_contrast,
-    estimate_mean,
     pool_seed_spread,
 )
+from cherenkov_mlops.reporting.study_pairs import Terms, mean_of_pairs, pairs_of
 from cherenkov_mlops.reporting.study_runs import Group, Row, Series
 
 type Answer = Literal["supported", "refuted", "undecided"]
-type Terms = list[tuple[float, Quality]]
 
 
 @dataclass(frozen=True)
@@ -178,15 +177,15 @@ def compare_schedules(studied: Sequence[GroupNumbers]) -> Claim | None:
             estimate = estimate_contrast(own, spread)
             parts.append(Part(numbers.group.title, _percent(sparsity), estimate, _side(estimate)))
         if terms:
-            own_pairs = [value for _, own in terms for value in _pairs(own)]
-            estimate = _mean_of_pairs([own for _, own in terms], own_pairs)
+            own_pairs = [value for _, own in terms for value in pairs_of(own)]
+            estimate = mean_of_pairs([own for _, own in terms], own_pairs)
             text = f"mean of {len(terms)} sparsities, {len(own_pairs)} pairs"
             parts.append(Part(numbers.group.title, text, estimate, _side(estimate)))
             overall += [own for _, own in terms]
             pairs += own_pairs
     if not overall:
         return None
-    estimate = _mean_of_pairs(overall, pairs)
+    estimate = mean_of_pairs(overall, pairs)
     return Claim(
         text="Polynomial beats constant",
         rule="Polynomial minus constant at the same sparsity and seed, by the deciding metric. "
@@ -222,22 +221,6 @@ def _series_pairs(series: Sequence[Series]) -> list[tuple[Series, Series]]:
     if len(polynomial) == len(constant) == 1:
         return [(polynomial[0], constant[0])]
     return [(one, other) for one in polynomial for other in constant if one.others == other.others]
-
-
-def _pairs(terms: Terms) -> list[float]:
-    """The difference of each pair of networks alone, from the terms of their mean."""
-    half = len(terms) // 2
-    return [
-        half * (weight * cell.value + other_weight * other.value)
-        for (weight, cell), (other_weight, other) in zip(terms[:half], terms[half:], strict=True)
-    ]
-
-
-def _mean_of_pairs(several: Sequence[Terms], pairs: Sequence[float]) -> Estimate:
-    """Mean of all pairs, with the interval that their own spread gives."""
-    mean = [(weight / len(several), cell) for terms in several for weight, cell in terms]
-    unknown = {cell.group: SeedSpread(0.0, 0) for _, cell in mean}
-    return estimate_mean(pairs, estimate_contrast(mean, unknown).event_sd)
 
 
 def _side(estimate: Estimate) -> Answer:
