@@ -29,7 +29,7 @@ demo: install
 
 test: install
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slurm" --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0 -m "not slurm" --cov --cov-report=term --cov-fail-under=90
 
 # Its jobs share the cores: nothing beside them.
 test-slurm: install

@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 import signal
-import threading
-import time
+import subprocess
+import sys
 
 import pytest
 
@@ -59,31 +59,34 @@ def test_a_failure_does_not_stop_the_others(python):
     assert ended(Processes(1).run(jobs)) == {"bad": 3, "good": 0, "worse": 2}
 
 
-def test_ctrl_c_ends_the_children_and_starts_no_others(python, tmp_path):
+#: Runs two jobs in a process of its own, which Ctrl-C is sent to: not to that of the tests.
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from cherenkov_mlops.stages import processes
+
+processes._START, folder = sys.argv[1], Path(sys.argv[2])
+# A shell lets work in the background ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+texts = dict(first=sys.argv[3], second="pass")
+jobs = [processes.Job(name, (text,), folder / f"{name}.log") for name, text in texts.items()]
+for _ in processes.Processes(1).run(jobs):
+    if jobs[0].log.exists() and "ready" in jobs[0].log.read_text():
+        os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_ctrl_c_ends_the_children_and_starts_no_others(tmp_path):
     mark = tmp_path / "listened"
     text = (
         f"def end(*_):\n open({str(mark)!r}, 'w').write('yes'); sys.exit(130)\n"
         "signal.signal(signal.SIGINT, end); print('ready', flush=True); time.sleep(60)"
     )
-    jobs = [python("first", text), python("second", "pass")]
-    timer = threading.Timer(0, _interrupt_when_ready, [jobs[0].log])
-    # A shell lets work in the background ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            ended(Processes(1).run(jobs))
-        timer.join()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    command = [sys.executable, "-c", INTERRUPTED, PROGRAM, str(tmp_path), text]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.stderr.splitlines()[-1] == "KeyboardInterrupt"
     assert mark.read_text() == "yes"
-    assert not jobs[1].log.exists()
-
-
-def _interrupt_when_ready(log):
-    while not (log.exists() and "ready" in log.read_text()):
-        time.sleep(0.05)
-    os.kill(os.getpid(), signal.SIGINT)
+    assert not (tmp_path / "second.log").exists()
 
 
 def test_a_child_that_does_not_listen_is_killed(python, monkeypatch):
