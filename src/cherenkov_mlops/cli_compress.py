@@ -75,7 +75,7 @@ def compress(
             made = [load.open_run(each.run_dir.path) for each in done]
             _show_sizes(session, done)
         if measure:
-            _measure(config, run_dir, made)
+            _measure(session, config, run_dir, made)
         if rate_hz is not None:
             _find_best(session, config, run_dir, rate_hz)
         elif to:
@@ -98,11 +98,15 @@ def _show_sizes(session: "Session", done: "Sequence[Compressed]") -> None:
 
 
 def _measure(
-    config: "RunConfig", run_dir: RunDir, made: "list[tuple[RunConfig, RunDir]] | None"
+    session: "Session",
+    config: "RunConfig",
+    run_dir: RunDir,
+    made: "list[tuple[RunConfig, RunDir]] | None",
 ) -> None:
     stage = import_module("cherenkov_mlops.stages.costs")
     exports = stage.find_exports(run_dir) if made is None else made
     costs = stage.measure_runs([(config, run_dir), *exports])
+    session.show(stage.describe_network(config, run_dir))
     _show_table(stage.COST_COLUMNS, [stage.describe_costs(each) for each in costs])
 
 

@@ -77,9 +77,9 @@ def test_a_training_longer_than_its_limit_goes_on_under_the_same_number(
     slurm, make_study, tmp_path, monkeypatch
 ):
     # 30 epochs of 2.5 s at least: more than two jobs of a minute have room for.
-    path = make_study(
-        model=SLOW, train={"n_epochs": 30}, slurm={"time": "00:01:00", "signal_s": 25}
-    )
+    # As many threads as the training without an interruption has, below: sums depend on it.
+    limits = {"time": "00:01:00", "signal_s": 25, "cpus": len(os.sched_getaffinity(0))}
+    path = make_study(model=SLOW, train={"n_epochs": 30}, slurm=limits)
     run_dir, jobs = submit_all(path, ("prepare", "train", "test"))
     slurm.wait_for(jobs["train"], lambda state: state == "RUNNING")
     while int(slurm.field(jobs["train"], "Restarts")) < 1:

@@ -35,6 +35,10 @@ def short(monkeypatch):
     monkeypatch.setattr(engine_costs, "SECONDS", 0.05)
 
 
+def facts_of(run):
+    return read_results(run[1].metrics).facts
+
+
 def test_exports_are_found_beside_their_run(exports):
     base, runs = exports
     found = [run_dir.name for _, run_dir in costs.find_exports(base[1])]
@@ -45,7 +49,7 @@ def test_measured_costs_are_facts_of_the_results(exports):
     base, runs = exports
     measured = costs.measure_runs([base, runs[0]])
     for (config, run_dir), each in zip((base, runs[0]), measured, strict=True):
-        facts = read_results(run_dir.metrics).facts
+        facts = facts_of((config, run_dir))
         for name in MEASURED:
             assert facts[name] == getattr(each.one_core, name) > 0
         assert costs.cost_facts(config, run_dir, facts["engine"]) == each.facts()
@@ -57,6 +61,9 @@ def test_measured_costs_are_facts_of_the_results(exports):
     rows = [costs.describe_costs(each) for each in measured]
     assert [row[0] for row in rows] == ["keras", "int8"]
     assert {len(row) for row in rows} == {len(costs.COST_COLUMNS)}
+    said = costs.describe_network(*base)
+    assert said.startswith(f"base: {facts_of(base)['n_parameters']:,.0f} parameters, ")
+    assert f"{facts_of(base)['mmacs']:.3g} million multiply-accumulates" in said
 
 
 def test_costs_of_another_file_or_engine_are_not_taken(exports, tmp_path):

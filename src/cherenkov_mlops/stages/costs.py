@@ -8,7 +8,9 @@ from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.engine.companions import tested_model
+from cherenkov_mlops.engine.cost import model_facts
 from cherenkov_mlops.engine.measuring.costs import Costs, digest_of_model, measure_costs
+from cherenkov_mlops.engine.model_builder import load_model_file
 from cherenkov_mlops.metrics import EvaluationSettings, evaluate_metrics
 from cherenkov_mlops.results import read_results, write_results
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically
@@ -66,6 +68,17 @@ def find_exports(run_dir: RunDir) -> list[tuple[RunConfig, RunDir]]:
         if RunRecord.read(other).content.get("exported_from") == wanted:
             found.append(open_run(folder))
     return found
+
+
+def describe_network(config: RunConfig, run_dir: RunDir) -> str:
+    """Weights and operations of the run's model; its exports have the same."""
+    facts = model_facts(load_model_file(tested_model(config, run_dir)))
+    return (
+        f"{run_dir.name}: {facts['n_parameters']:,.0f} parameters, "
+        f"{facts['n_nonzero_parameters']:,.0f} of them not zero; an image takes "
+        f"{facts['mmacs']:.3g} million multiply-accumulates, {facts['effective_mmacs']:.3g} with "
+        f"weights that are not zero ({facts['gflops']:.3g} GFLOP)"
+    )
 
 
 def describe_costs(costs: Costs) -> list[str]:
