@@ -13,6 +13,9 @@ from cherenkov_mlops.engine.runtimes import RUNTIMES
 type Network = Callable[[tf.Tensor], tf.Tensor | np.ndarray | dict[str, tf.Tensor]]
 """Predictions for images of shape (n, height, width, n_channels); any n."""
 
+#: Images that ``predict`` takes at once.
+BATCH = 16
+
 
 def load_network(path: Path) -> Network:
     """The network in a ``.keras`` or ``.packed`` file, or in that of another engine.
@@ -35,3 +38,14 @@ def load_network(path: Path) -> Network:
 def only_values(output: tf.Tensor | np.ndarray | dict[str, tf.Tensor]) -> np.ndarray:
     """The values of the only output of a network."""
     return np.asarray(next(iter(output.values())) if isinstance(output, dict) else output)
+
+
+def predict(network: keras.Model | Network, images: np.ndarray) -> np.ndarray:
+    """Outputs for all images, shape (n, n_outputs).
+
+    Some images at a time: what lies between the layers of a large network needs a lot of memory.
+    """
+    if isinstance(network, keras.Model):
+        return only_values(network.predict(images, batch_size=BATCH, verbose=0))
+    starts = range(0, len(images), BATCH)
+    return np.concatenate([only_values(network(images[at : at + BATCH])) for at in starts])

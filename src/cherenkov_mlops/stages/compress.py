@@ -16,7 +16,7 @@ from cherenkov_mlops.engine.cost import file_sizes, model_facts
 from cherenkov_mlops.engine.exporting import export_model
 from cherenkov_mlops.engine.exporting.calibration import draw_images
 from cherenkov_mlops.engine.model_builder import load_model_file
-from cherenkov_mlops.engine.networks import load_network, only_values
+from cherenkov_mlops.engine.networks import load_network, predict
 from cherenkov_mlops.engine.quantization.aware import load_aware
 from cherenkov_mlops.engine.quantization.litert import export_aware
 from cherenkov_mlops.engine.training import load_custom_code
@@ -77,7 +77,7 @@ def run(
     load_custom_code(config, run_dir)
     model = load_model_file(run_dir.trained_model)
     images = draw_images(config, manifest)
-    expected = only_values(model(images, training=False))
+    expected = predict(model, images)
     dense = model_facts(model)["model_size_zipped_mb"] * 1e6
     found = []
     for kind, target in targets.items():
@@ -87,7 +87,7 @@ def run(
                 export_aware(load_aware(run_dir.aware_model), path, images)
             else:
                 export_model(model, path, kind, images)
-            difference = _compare(kind, only_values(load_network(path)(images)), expected)
+            difference = _compare(kind, predict(load_network(path), images), expected)
         size, zipped = file_sizes(target.exported_model(kind))
         found.append(Compressed(target, size, zipped, zipped / dense, difference))
     return found

@@ -11,7 +11,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cherenkov_mlops.engine.exporting.litert import write_litert, write_litert_int8
+from cherenkov_mlops.engine.exporting.litert import (
+    write_litert,
+    write_litert_float16,
+    write_litert_int8,
+)
 from cherenkov_mlops.engine.exporting.onnx import write_onnx, write_onnx_int8
 from cherenkov_mlops.engine.exporting.openvino import write_openvino
 from cherenkov_mlops.engine.packing import pack_model
@@ -23,9 +27,9 @@ type Writer = Callable[[keras.Model, Path, np.ndarray], object]
 
 #: Form -> writer; the same names as in ``forms.FORMS``.
 WRITERS: dict[str, Writer] = {
-    "float32": partial(write_litert, kind="float32"),
-    "float16": partial(write_litert, kind="float16"),
-    "dynamic": partial(write_litert, kind="dynamic"),
+    "float32": write_litert,
+    "float16": write_litert_float16,
+    "dynamic": partial(write_litert, in_8_bits=True),
     "int8": write_litert_int8,
     "int4": lambda model, path, images: export_int4(model, path),
     "onnx": write_onnx,

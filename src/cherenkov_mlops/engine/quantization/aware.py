@@ -37,6 +37,8 @@ NEW_RANGE = (
     keras.layers.Multiply,
     keras.layers.Subtract,
 )
+#: Name of the range of the images.
+IMAGES_RANGE = "images_range"
 #: Operations of ``keras.ops`` that subclassed models are made of, by the name of their class.
 SAME_RANGE_OPS = ("Reshape", "Max")
 NEW_RANGE_OPS = ("Add", "Concatenate", "Mean", "Multiply", "Subtract")
@@ -68,7 +70,7 @@ def make_aware(model: keras.Model, momentum: float) -> keras.Model:
         raise UserError(f"quantization: expected a model with one input, got {len(flat.inputs)}")
     given = flat.inputs[0]
     images = keras.Input(batch_shape=given.shape, dtype=given.dtype, name=given.name)
-    rounded = Range(momentum=momentum, name="images_range")(images)
+    rounded = Range(momentum=momentum, name=IMAGES_RANGE)(images)
     whole = keras.Model(images, flat(rounded), name=model.name)
     return flatten(whole, _Replacing(flat, momentum), what="quantization")
 
