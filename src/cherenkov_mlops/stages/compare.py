@@ -1,10 +1,8 @@
 """Stage ``compare``: one page about several runs, made from their ``metrics.json`` alone."""
 
-import json
 import logging
 from pathlib import Path
 
-from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.figures.export import export_figures
 from cherenkov_mlops.reporting.comparison import summarise_comparison
 from cherenkov_mlops.reporting.figure_blocks import drawable
@@ -18,6 +16,7 @@ from cherenkov_mlops.reporting.sources import (
 )
 from cherenkov_mlops.reporting.views import run_views, shared_metrics
 from cherenkov_mlops.run_dir import write_json_atomically, write_text_atomically
+from cherenkov_mlops.stages.outputs import refuse_foreign_output
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def run(
         If a run has no results, if the runs do not measure the same thing, or if something else
         than an earlier comparison would be overwritten.
     """
-    _refuse_foreign_output(output)
+    refuse_foreign_output(output, "comparison", {"runs", "ranked"})
     results = load_runs(runs)
     views = run_views(results)
     labels = [view.label for view in views]
@@ -71,23 +70,3 @@ def run(
     if figures is not None:
         export_figures([drawable(view) for view in views], labels, figures)
         log.info("compare: figures: %s", figures)
-
-
-def _refuse_foreign_output(output: Path) -> None:
-    """Pass silently if the page and its numbers replace nothing but an earlier comparison."""
-    if output.suffix != ".html":
-        raise UserError(f"--output {output}: expected a name that ends in .html")
-    numbers = output.with_suffix(".json")
-    for path in (output, numbers):
-        if path.exists() and not _holds_comparison(numbers):
-            raise UserError(
-                f"--output {output}: {path} exists and is no comparison; choose another name"
-            )
-
-
-def _holds_comparison(numbers: Path) -> bool:
-    try:
-        content = json.loads(numbers.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and {"runs", "ranked"} <= content.keys()

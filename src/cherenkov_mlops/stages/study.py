@@ -1,6 +1,5 @@
 """``study``: what pruning costs, from the ``metrics.json`` of pruned runs and their baselines."""
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from cherenkov_mlops.reporting.sources import load_runs
 from cherenkov_mlops.reporting.study_page import render_study
 from cherenkov_mlops.reporting.study_summary import make_study, summarise_study
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
+from cherenkov_mlops.stages.outputs import refuse_foreign_output
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def write_page(runs: Sequence[Path], sweep: Sweep) -> None:
 
 def write_study(runs: Sequence[Path], output: Path, options: StudySection) -> None:
     """Write the page about these runs and, beside it, its numbers."""
-    _refuse_foreign_output(output)
+    refuse_foreign_output(output, "study", {"groups", "claims"})
     if not runs:
         raise UserError("study: expected tested runs, got none; run the sweep first")
     study = make_study(
@@ -75,23 +75,3 @@ def write_study(runs: Sequence[Path], output: Path, options: StudySection) -> No
             estimate.low,
             estimate.high,
         )
-
-
-def _refuse_foreign_output(output: Path) -> None:
-    """Pass silently if the page and its numbers replace nothing but an earlier study."""
-    if output.suffix != ".html":
-        raise UserError(f"--output {output}: expected a name that ends in .html")
-    numbers = output.with_suffix(".json")
-    for path in (output, numbers):
-        if path.exists() and not _holds_study(numbers):
-            raise UserError(
-                f"--output {output}: {path} exists and is no study; choose another name"
-            )
-
-
-def _holds_study(numbers: Path) -> bool:
-    try:
-        content = json.loads(numbers.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and {"groups", "claims"} <= content.keys()
