@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cherenkov_mlops.data import staging
 from cherenkov_mlops.data.pixel_cache import Content, PixelCache, find_entries, remove_entry
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.stages import cache as cache_stage
@@ -147,6 +149,7 @@ JOB = """
 import sys, time
 import numpy as np
 from pathlib import Path
+from cherenkov_mlops.data import staging
 from cherenkov_mlops.data.pixel_cache import Content, PixelCache
 
 n_built = 0
@@ -205,3 +208,47 @@ class TestCommands:
         cache.open(content, source, Pieces())
         remove_entry(cache.entry(content))
         remove_entry(cache.entry(content))
+
+
+@pytest.fixture
+def staged(cache, tmp_path) -> PixelCache:
+    """The same cache, read from another disk."""
+    return PixelCache(cache.folder, local=tmp_path / "fast" / "pixels")
+
+
+def test_pixels_are_read_from_the_disk_of_the_node(staged, source, caplog):
+    content = describe(staged, source)
+    with caplog.at_level("INFO"):
+        for _ in range(2):
+            pixels = staged.open(content, source, Pieces())
+            np.testing.assert_array_equal(pixels, PIXELS)
+            assert Path(pixels.filename).is_relative_to(staged.local)
+    assert caplog.text.count("copied to") == 1
+    assert len(find_entries(staged.folder)) == len(find_entries(staged.local)) == 1
+    # Damaged copies are made anew.
+    Path(pixels.filename).write_bytes(b"")
+    np.testing.assert_array_equal(staged.open(content, source, Pieces()), PIXELS)
+    assert not list(staged.local.glob(".*.tmp"))
+
+
+def test_without_room_or_leave_the_cache_itself_is_read(staged, source, caplog, monkeypatch):
+    content = describe(staged, source)
+    usage = namedtuple("usage", "free")(free=10)
+    with monkeypatch.context() as patch:
+        patch.setattr(staging.shutil, "disk_usage", lambda _: usage)
+        pixels = staged.open(content, source, Pieces())
+    assert Path(pixels.filename).is_relative_to(staged.folder)
+    assert "1e-08 GB free" in caplog.text and f"reading from {staged.folder}" in caplog.text
+    caplog.clear()
+    blocked = PixelCache(staged.folder, local=source / "below a file")
+    pixels = blocked.open(content, source, Pieces())
+    assert Path(pixels.filename).is_relative_to(staged.folder)
+    assert "Not a directory" in caplog.text
+
+
+def test_a_variable_that_is_not_set_means_no_such_disk(cache, source, caplog):
+    here = PixelCache(cache.folder, local=Path("/configs/$SLURM_TMPDIR/pixels"))
+    pixels = here.open(describe(here, source), source, Pieces())
+    np.testing.assert_array_equal(pixels, PIXELS)
+    assert "SLURM_TMPDIR" not in caplog.text
+    assert not Path("/configs").exists()

@@ -143,6 +143,12 @@ class DataSection(Section):
         description="Folder of the copies; runs that share it share equal copies. null = `cache` "
         "in the run folder.",
     )
+    cache_local_dir: FilePath | None = Field(
+        None,
+        description="Folder on a fast disk of the node, such as `$SLURM_TMPDIR/pixels`, that the "
+        "copies are copied to before they are read; left out where the variable is not set or the "
+        "disk is too small.",
+    )
     cache_dtype: Literal["float32", "float16"] = Field(
         "float32",
         description="Type of the copied pixels: float32 is exact, float16 needs half the room and "

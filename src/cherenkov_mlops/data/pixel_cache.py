@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from cherenkov_mlops.data.staging import open_staged
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.provenance import timestamp
 
@@ -122,11 +123,14 @@ class PixelCache:
         Where the entries are; made when the first one is written.
     dtype : {"float32", "float16"}
         float32 keeps every bit; float16 needs half the room and keeps three digits.
+    local : Path, optional
+        Folder on a fast disk of this node, from which copies of the entries are read.
     """
 
-    def __init__(self, folder: Path, dtype: str = "float32"):
+    def __init__(self, folder: Path, dtype: str = "float32", local: Path | None = None):
         self.folder = Path(folder)
         self.dtype = dtype
+        self.local = local
 
     def entry(self, content: Content) -> Entry:
         """Where the entry is, or would be."""
@@ -173,8 +177,18 @@ class PixelCache:
         """
         entry = self.entry(content)
         pixels = entry.open(content)
-        if pixels is not None:
-            return pixels
+        if pixels is None:
+            pixels = self._open_new(entry, content, source, pieces)
+        staged = None if self.local is None else open_staged(entry, content, self.local)
+        return pixels if staged is None else staged
+
+    def _open_new(
+        self,
+        entry: Entry,
+        content: Content,
+        source: Path,
+        pieces: Callable[[], Iterable[np.ndarray]],
+    ) -> np.ndarray:
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / f".{content.key}.lock"):
             # Another process may have built it while this one waited.

@@ -118,7 +118,8 @@ def pixel_cache(config: RunConfig, run_dir: RunDir) -> PixelCache | None:
     """Where the run keeps copies of its pixels; None if it reads HDF5."""
     if not config.data.cache:
         return None
-    return PixelCache(config.data.cache_dir or run_dir.cache, config.data.cache_dtype)
+    folder = config.data.cache_dir or run_dir.cache
+    return PixelCache(folder, config.data.cache_dtype, config.data.cache_local_dir)
 
 
 def _tool_options(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dict[str, Any]:

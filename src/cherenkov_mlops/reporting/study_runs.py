@@ -20,7 +20,15 @@ from cherenkov_mlops.results import Results
 from cherenkov_mlops.tasks import TASKS
 
 #: Options in which the runs of one group may differ.
-_FREE = ("pruning", "run", "report", "slurm", "data.cache", "data.cache_dir")
+_FREE = (
+    "pruning",
+    "run",
+    "report",
+    "slurm",
+    "data.cache",
+    "data.cache_dir",
+    "data.cache_local_dir",
+)
 _BASELINE = "baseline"
 
 

@@ -23,6 +23,7 @@ OWNERS = {
     "data.classes": "test",
     "data.cache": "",
     "data.cache_dir": "",
+    "data.cache_local_dir": "",
     "data.cache_dtype": "train",
     "model": "prepare",
     "ctlearn": "prepare",
