@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 # Quiet, and on one thread: the tests share two cores with whatever else runs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -38,14 +39,19 @@ def dl1_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Simulated DL1 files: ``gamma_train``, ``proton_train``, ``gamma_test``, ``proton_test``."""
     from cherenkov_mlops.stages import simulate
 
-    folder = tmp_path_factory.mktemp("dl1")
+    # Processes that share the tests share the files: below the folder of the first of them.
+    is_one_of_several = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if is_one_of_several else base) / "dl1"
     sizes = {"gamma_train": 400, "proton_train": 400, "gamma_test": 230, "proton_test": 230}
-    for seed, (name, n_images) in enumerate(sizes.items()):
-        particle = name.partition("_")[0]
-        simulate.run(
-            folder / f"{name}.dl1.h5", particle=particle, n_images=n_images, seed=100 + seed
-        )
-    return {name: folder / f"{name}.dl1.h5" for name in sizes}
+    files = {name: folder / f"{name}.dl1.h5" for name in sizes}
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        for seed, (name, n_images) in enumerate(sizes.items()):
+            particle = name.partition("_")[0]
+            if not files[name].exists():
+                simulate.run(files[name], particle=particle, n_images=n_images, seed=100 + seed)
+    return files
 
 
 @pytest.fixture(scope="session")

@@ -132,7 +132,7 @@ def test_exports_of_exports_and_of_untrained_runs_are_refused(exports, dl1_files
 
 def test_a_lost_export_is_named(exports, tmp_path):
     *_, made = exports
-    copy = RunDir(shutil.copytree(made[1].run_dir.path, tmp_path / "copy"))
+    copy = RunDir(shutil.copytree(made[0].run_dir.path, tmp_path / "copy"))
     copy.exported_model("float16").unlink()
     config, run_dir = open_run(copy.path)
     with pytest.raises(UserError, match=r"found no file; make it again: compress .*base --to flo"):
