@@ -81,12 +81,12 @@ def test_first_order_errors_of_a_linear_network_are_exact():
                 seen[..., channel], way.low, way.high, num_bits=8
             )
             difference = predict(model, rounded) - predict(model, seen)
-            np.testing.assert_allclose(each.reshape(3, 5).T, difference, atol=1e-5)
+            np.testing.assert_allclose(each.T, difference, atol=1e-5)
     assert smallest(errors[0], without_mean=False) == 0
 
 
 def test_a_mean_error_counts_only_where_it_stays():
-    errors = np.array([[1.0, 1.0, 1.0], [-0.1, 0.0, 0.2]])
+    errors = np.array([[[1.0, 1.0], [-2.0, -2.0]], [[-0.1, 0.0], [0.0, 0.2]]])
     assert smallest(errors, without_mean=True) == 0
     assert smallest(errors, without_mean=False) == 1
     assert rms(np.array([3.0, -4.0])) == pytest.approx(12.5**0.5)

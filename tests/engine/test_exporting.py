@@ -171,6 +171,18 @@ def images():
     return make_events(4, seed=5)[0]
 
 
+def test_a_layer_not_known_in_8_bits_gets_the_ranges_of_the_converter(tmp_path, caplog):
+    image = keras.Input((SIZE, SIZE, 2))
+    value = keras.layers.Conv2DTranspose(4, 3, strides=2, activation="relu")(image)
+    value = keras.layers.GlobalAveragePooling2D()(value)
+    model = keras.Model(image, keras.layers.Dense(1)(value))
+    seen = make_events(50, seed=4)[0]
+    with caplog.at_level("INFO"):
+        path = export_model(model, tmp_path / "model.tflite", "int8", seen)
+    assert "ranges by LiteRT's converter, for: quantization: layer conv2d_transpose" in caplog.text
+    assert np.abs(predict(path, seen) - only_values(model(seen))).mean() < 0.05
+
+
 def test_two_outputs_are_refused(images, tmp_path):
     image = keras.Input((SIZE, SIZE, 2))
     features = keras.layers.GlobalAveragePooling2D()(image)

@@ -45,15 +45,18 @@ def layers_of_images(model: keras.Model) -> list[keras.Layer]:
             if not any(each is tensor for each in node.input_tensors):
                 continue
             layer = node.operation
-            if type(layer) in KERNELS and layer.data_format == "channels_last":
+            if type(layer) in KERNELS and _is_usual(layer):
                 found.append(layer)
             elif type(layer) in PROPORTIONAL:
                 waiting += node.outputs
             else:
                 return []
     # A layer that is called twice may see something else the other time.
-    is_shared = len({id(layer) for layer in found}) < len(found)
-    return [] if is_shared or any(_n_calls(flat, layer) > 1 for layer in found) else found
+    return [] if any(_n_calls(flat, layer) > 1 for layer in found) else found
+
+
+def _is_usual(layer: keras.Layer) -> bool:
+    return layer.data_format == "channels_last" and getattr(layer, "groups", 1) == 1
 
 
 def _n_calls(flat: keras.Model, layer: keras.Layer) -> int:

@@ -43,7 +43,7 @@ def output_errors(
     Returns
     -------
     list of array
-        Shape (n_ways, n x n_outputs) each; those of the channels come first. An error is the sum
+        Shape (n_ways, n_outputs, n) each; those of the channels come first. An error is the sum
         of rounding errors times the gradients of the output.
     """
 
@@ -68,11 +68,11 @@ def output_errors(
             ]
             for component in components
         ]
-        return [tf.concat(each, axis=1) for each in zip(*parts, strict=True)]
+        return [tf.stack(each, axis=1) for each in zip(*parts, strict=True)]
 
     starts = range(0, len(images), BATCH)
     batches = [of_batch(tf.constant(images[at : at + BATCH])) for at in starts]
-    return [np.concatenate(each, axis=1) for each in zip(*batches, strict=True)]
+    return [np.concatenate(each, axis=-1) for each in zip(*batches, strict=True)]
 
 
 def _carried(values: tf.Tensor, gradient: tf.Tensor, ways: Sequence[Limits]) -> tf.Tensor:
@@ -97,12 +97,12 @@ def smallest(errors: np.ndarray, *, without_mean: bool) -> int:
     Parameters
     ----------
     errors : array
-        Shape (n_ways, n).
+        Shape (n_ways, n_outputs, n).
     without_mean : bool
-        Whether a mean error does not matter, because it is taken out later.
+        Whether the mean error of an output does not matter, because it is taken out later.
     """
-    sizes = [np.std(each) if without_mean else rms(each) for each in errors]
-    return int(np.argmin(sizes))
+    means = errors.mean(axis=-1, keepdims=True) if without_mean else 0.0
+    return int(np.argmin([rms(each) for each in errors - means]))
 
 
 def rms(values: np.ndarray) -> float:
