@@ -24,10 +24,10 @@ from machine import describe_machine
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import read_manifest
-from cherenkov_mlops.engine.exporting import draw_images
-from cherenkov_mlops.engine.networks import LiteRTNetwork
+from cherenkov_mlops.engine.exporting.calibration import draw_images
 from cherenkov_mlops.engine.quantization.aware import load_aware
 from cherenkov_mlops.engine.quantization.litert import operations
+from cherenkov_mlops.engine.runtimes import LiteRTNetwork
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import compress, prepare, simulate, test, train

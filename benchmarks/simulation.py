@@ -2,7 +2,8 @@
 
 Usage: python benchmarks/simulation.py [N_IMAGES]
 
-The comparison with CORSIKA and sim_telarray needs ``CHERENKOV_MLOPS_REAL_DATA``.
+The comparison with CORSIKA and sim_telarray needs ``CHERENKOV_MLOPS_REAL_DATA``. A line
+``RESULT images_per_s=... clock_images_per_s=...`` has the rates of the slower particle.
 """
 
 import os
