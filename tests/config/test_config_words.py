@@ -95,6 +95,7 @@ def test_paths_are_found_in_all_sections():
             for label in ("signal", "background")
         ),
         ("data", "cache_dir"),
+        ("data", "cache_local_dir"),
         ("model", "file"),
         ("model", "load_model_from"),
         ("test", "with_runs"),
