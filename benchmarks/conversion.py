@@ -34,9 +34,9 @@ import tables
 from datasets import working_folder
 from machine import describe_machine, seconds_of, take_turns
 
-from cherenkov_mlops.stages import simulate
+from cherenkov_mlops.commands import simulate
 
-PROGRAM = "from cherenkov_mlops.cli import main\nif __name__ == '__main__':\n    main()"
+PROGRAM = "from cherenkov_mlops.cli.app import main\nif __name__ == '__main__':\n    main()"
 COMMAND = (sys.executable, "-c", PROGRAM)
 ENDINGS = (".simtel.gz", ".simtel.zst", ".simtel")
 FOCAL_LENGTH = ("--focal-length", "EQUIVALENT")

@@ -21,7 +21,7 @@ from ctapipe.instrument import (
 )
 from ctapipe.instrument.camera import PixelShape
 
-from cherenkov_mlops.stages import simulate
+from cherenkov_mlops.commands import simulate
 
 N_IMAGES = 20_000
 CLEANED = ("cleaned_image", "cleaned_relative_peak_time")

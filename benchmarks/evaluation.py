@@ -21,12 +21,13 @@ import numpy as np
 from astropy.table import Table
 from ctapipe.io import write_table
 
+from cherenkov_mlops.commands import compare
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.dl2 import SHOWERS, SIMULATION_RUN
+from cherenkov_mlops.dl2.read import SHOWERS, SIMULATION_RUN
+from cherenkov_mlops.pipeline.evaluation import evaluate_run, read_predictions
 from cherenkov_mlops.results import read_results, write_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import compare, report
-from cherenkov_mlops.stages.evaluation import evaluate_run, read_predictions
+from cherenkov_mlops.stages import report
 from cherenkov_mlops.tasks import TASKS
 
 TELESCOPES = (21, 22)
@@ -194,9 +195,9 @@ def write_predictions(
     if options.mode == "mono":
         table["tel_id"] = telescope
     for column, values in predict(showers, label, task.name, generator).items():
-        table[f"{task.dl2_prefix}{middle}_{column}"] = values
-    table[f"{task.dl2_prefix}{middle}_is_valid"] = generator.random(n_rows) < 0.98
-    node = f"/dl2/event/{level}/{task.dl2_group}/{task.dl2_prefix}"
+        table[f"{task.dl2.prefix}{middle}_{column}"] = values
+    table[f"{task.dl2.prefix}{middle}_is_valid"] = generator.random(n_rows) < 0.98
+    node = f"/dl2/event/{level}/{task.dl2.group}/{task.dl2.prefix}"
     write_table(table, path, f"{node}/tel_{telescope:03}" if options.mode == "mono" else node)
 
 

@@ -21,12 +21,12 @@ from ai_edge_litert.interpreter import Interpreter
 from machine import describe_machine, seconds_of, take_turns
 from networks import build
 
+from cherenkov_mlops.compression.export import export_model
+from cherenkov_mlops.compression.pruning.filter_pruner import FilterPruner
+from cherenkov_mlops.compression.pruning.plan import make_plan
+from cherenkov_mlops.compression.pruning.shrinking import shrink
 from cherenkov_mlops.config.train_section import PruningSection
-from cherenkov_mlops.engine.cost import count_flops
-from cherenkov_mlops.engine.exporting import export_model
-from cherenkov_mlops.engine.pruning.filter_pruner import FilterPruner
-from cherenkov_mlops.engine.pruning.plan import make_plan
-from cherenkov_mlops.engine.pruning.shrinking import shrink
+from cherenkov_mlops.models.cost import count_flops
 
 SHAPE = (96, 96, 2)
 NETWORKS = {"ThinResNet": {}, "SingleCNN": {"type": "SingleCNN"}}

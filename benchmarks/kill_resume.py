@@ -42,11 +42,11 @@ import numpy as np
 import tables
 import yaml
 
-import cherenkov_mlops.engine.models
+import cherenkov_mlops.models.template
+from cherenkov_mlops.commands import simulate
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import simulate
 
-COMMAND = (sys.executable, "-c", "from cherenkov_mlops.cli import main; main()", "run")
+COMMAND = (sys.executable, "-c", "from cherenkov_mlops.cli.app import main; main()", "run")
 TIMING = ("seconds", "events_per_s")
 KILLS_A_RUN = 3
 #: A temporary file of this name, in this folder of the run, is being written.
@@ -151,7 +151,7 @@ def write_study(folder: Path, n_images: int, n_epochs: int) -> Path:
         if not path.exists():
             n = n_images if name.endswith("train") else n_images // 4
             simulate.run(path, particle=name.partition("_")[0], n_images=n, seed=200 + seed)
-    template = Path(cherenkov_mlops.engine.models.__path__[0]) / "template.py"
+    template = Path(cherenkov_mlops.models.template.__file__)
     content = {
         "run": {"name": "whole", "dir": "runs", "seed": 5},
         "task": "type",

@@ -28,16 +28,16 @@ from datasets import CLEANED, sst1m_file, working_folder
 from machine import describe_machine, take_turns, use_one_core
 from traitlets.config import Config
 
+from cherenkov_mlops.compression.export import export_model
+from cherenkov_mlops.compression.measuring.costs import Speed, measure_speed
+from cherenkov_mlops.compression.measuring.whole_path import BATCH_SIZES, path_rate
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.pixel_cache import PixelCache
-from cherenkov_mlops.engine.exporting import export_model
-from cherenkov_mlops.engine.loader import SampledLoader
-from cherenkov_mlops.engine.measuring.costs import Speed, measure_speed
-from cherenkov_mlops.engine.measuring.whole_path import BATCH_SIZES, path_rate
-from cherenkov_mlops.engine.model_builder import build_model
-from cherenkov_mlops.engine.networks import load_network
-from cherenkov_mlops.engine.reading.reader import CuredImageReader
+from cherenkov_mlops.dl1.loader import SampledLoader
+from cherenkov_mlops.dl1.pixel_cache import PixelCache
+from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.forms import FORMS
+from cherenkov_mlops.models.builder import build_model
+from cherenkov_mlops.models.networks import load_network
 
 SHAPE = (96, 96, 2)
 PREDICT, GRAPH = "Keras predict", "Keras graph"

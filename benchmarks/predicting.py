@@ -34,11 +34,11 @@ from networks import SMALL_CNN
 from traitlets.config import Config
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.engine.model_builder import build_model
-from cherenkov_mlops.engine.predict_tool import MODEL_TRAITS
-from cherenkov_mlops.engine.prediction import Job, predict_file
-from cherenkov_mlops.engine.reading.reader import CuredImageReader
-from cherenkov_mlops.engine.tool_config import base_traits
+from cherenkov_mlops.dl1.reader import CuredImageReader
+from cherenkov_mlops.models.builder import build_model
+from cherenkov_mlops.models.ctlearn_options import base_traits
+from cherenkov_mlops.prediction.predict_tool import MODEL_TRAITS
+from cherenkov_mlops.prediction.predictor import Job, predict_file
 
 TASKS = ("type", "energy", "cameradirection")
 BATCH_SIZE = 64

@@ -18,9 +18,9 @@ import numpy as np
 from machine import describe_machine, seconds_of, take_turns
 from networks import build
 
+from cherenkov_mlops.compression.pruning.plan import make_plan
+from cherenkov_mlops.compression.pruning.pruner import Pruner
 from cherenkov_mlops.config.train_section import PruningSection
-from cherenkov_mlops.engine.pruning.plan import make_plan
-from cherenkov_mlops.engine.pruning.pruner import Pruner
 
 SHAPE, BATCH_SIZE = (96, 96, 2), 64
 NETWORKS = {

@@ -21,16 +21,17 @@ import numpy as np
 from datasets import working_folder
 from machine import describe_machine
 
+from cherenkov_mlops.commands import compress, simulate
+from cherenkov_mlops.compression.export.calibration import draw_images
+from cherenkov_mlops.compression.quantization.aware import load_aware
+from cherenkov_mlops.compression.quantization.litert import operations
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import read_manifest
-from cherenkov_mlops.engine.exporting.calibration import draw_images
-from cherenkov_mlops.engine.quantization.aware import load_aware
-from cherenkov_mlops.engine.quantization.litert import operations
-from cherenkov_mlops.engine.runtimes import LiteRTNetwork
+from cherenkov_mlops.models.runtimes import LiteRTNetwork
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import compress, prepare, simulate, test, train
+from cherenkov_mlops.stages import prepare, test, train
 
 NETWORK = {
     "type": "SingleCNN",

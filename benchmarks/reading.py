@@ -43,10 +43,10 @@ from dl1_data_handler.reader import DLImageReader
 from machine import describe_machine, seconds_of, take_turns, use_one_core
 from traitlets.config import Config
 
-from cherenkov_mlops.data.pixel_cache import PixelCache
-from cherenkov_mlops.engine.loader import SampledLoader
-from cherenkov_mlops.engine.reading import reader as reader_module
-from cherenkov_mlops.engine.reading.reader import CuredImageReader
+from cherenkov_mlops.dl1 import reader as reader_module
+from cherenkov_mlops.dl1.loader import SampledLoader
+from cherenkov_mlops.dl1.pixel_cache import PixelCache
+from cherenkov_mlops.dl1.reader import CuredImageReader
 
 BATCH_SIZE = 64
 LABELS = ["energy", "cameradirection", "type"]

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 import tables
 
+from cherenkov_mlops.commands.simulate import run
 from cherenkov_mlops.simulation.instrument import read_subarray
 from cherenkov_mlops.simulation.options import SimulationOptions
 from cherenkov_mlops.simulation.validation import (
@@ -24,7 +25,6 @@ from cherenkov_mlops.simulation.validation import (
     simulate_again,
     simulate_images,
 )
-from cherenkov_mlops.stages.simulate import run
 
 #: Cleaning of the reference tables' era: 7 and 5 p.e., two neighbours.
 REFERENCE_CLEANING = {"picture_threshold_pe": 7.0, "min_picture_neighbors": 2}

@@ -33,11 +33,12 @@ from networks import SMALL_CNN
 from traitlets.config import Config
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.engine import loader, training
-from cherenkov_mlops.engine.tool_config import base_traits
-from cherenkov_mlops.engine.train_tool import TrainTool
+from cherenkov_mlops.models.ctlearn_options import base_traits
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, train
+from cherenkov_mlops.training import loader
+from cherenkov_mlops.training import train_run as training
+from cherenkov_mlops.training.trainer import TrainTool
 
 BATCH_SIZE = 64
 

@@ -37,7 +37,7 @@ def _keep_loggers_enabled():
 @pytest.fixture(scope="session")
 def dl1_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Simulated DL1 files: ``gamma_train``, ``proton_train``, ``gamma_test``, ``proton_test``."""
-    from cherenkov_mlops.stages import simulate
+    from cherenkov_mlops.commands import simulate
 
     # Processes that share the tests share the files: below the folder of the first of them.
     is_one_of_several = "PYTEST_XDIST_WORKER" in os.environ
@@ -57,7 +57,7 @@ def dl1_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def completed_runs(dl1_files, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """Task -> (config, run folder) of runs that went through all stages."""
-    from cherenkov_mlops.stages import run
+    from cherenkov_mlops.pipeline import chain as run
     from simulated import load_study, study
 
     folder = tmp_path_factory.mktemp("runs")

@@ -7,9 +7,9 @@ import signal
 import numpy as np
 import pandas as pd
 
-import cherenkov_mlops.engine.models.template as template
-from cherenkov_mlops.engine import train_tool
-from cherenkov_mlops.engine.backup import Backup
+import cherenkov_mlops.models.template as template
+from cherenkov_mlops.training import trainer as train_tool
+from cherenkov_mlops.training.backup import Backup
 
 # With dropout: the state of its random numbers has to come back, too.
 MODEL = {

@@ -11,8 +11,8 @@ from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.data.description import describe_data
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.data.manifest import Counts, Manifest
+from cherenkov_mlops.pipeline.data_checks import with_findings
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages.data_checks import with_findings
 
 TINY_MODEL = {
     "type": "SingleCNN",

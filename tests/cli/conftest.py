@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from cherenkov_mlops.cli import app
+from cherenkov_mlops.cli.app import app
 
 PREAMBLE = "import logging, os, sys, types, warnings\nfrom cherenkov_mlops.errors import *\n"
 REPLACE_STAGE = """
@@ -21,7 +21,7 @@ sys.modules['cherenkov_mlops.stages.report'] = stage
 # A shell that starts something in the background switches Ctrl-C off; switch it on again.
 START = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "from cherenkov_mlops.cli import main; main()"
+    "from cherenkov_mlops.cli.app import main; main()"
 )
 
 Call = Callable[..., subprocess.CompletedProcess]

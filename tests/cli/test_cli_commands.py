@@ -9,7 +9,7 @@ from inspect import signature
 import pytest
 
 from cherenkov_mlops import __version__
-from cherenkov_mlops.cli import STAGES, app, simulate
+from cherenkov_mlops.cli.app import STAGES, app, simulate
 from cherenkov_mlops.simulation.options import SimulationOptions
 
 HEAVY = (
@@ -35,7 +35,7 @@ def test_help_says_what_each_command_does(command, capsys):
 @pytest.mark.parametrize("command", ["--help", "train --help", "--version"])
 def test_help_imports_nothing_heavy(command):
     program = (
-        "import sys\nfrom cherenkov_mlops.cli import app\n"
+        "import sys\nfrom cherenkov_mlops.cli.app import app\n"
         f"try: app({command.split()!r})\n"
         f"except SystemExit: sys.exit(str([m for m in {HEAVY!r} if m in sys.modules]))"
     )
@@ -124,7 +124,7 @@ def test_config_schema_prints_json(call):
 
 
 def test_config_schema_into_a_closed_pipe_leaves_no_traceback(tmp_path):
-    program = "from cherenkov_mlops.cli import app; app(['config', 'schema'])"
+    program = "from cherenkov_mlops.cli.app import app; app(['config', 'schema'])"
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         stdout=subprocess.PIPE,

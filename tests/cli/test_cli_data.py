@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cherenkov_mlops.stages import simulate
+from cherenkov_mlops.commands import simulate
 
 
 @pytest.fixture(scope="module")

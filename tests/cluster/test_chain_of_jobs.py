@@ -9,12 +9,13 @@ import pytest
 
 import slow_model
 from cherenkov_mlops.cluster.slurm import read_job
+from cherenkov_mlops.commands import status, submit
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.errors import ConfigError, UserError
+from cherenkov_mlops.pipeline.lifecycle import STAGES
+from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import prepare, status, submit, train
-from cherenkov_mlops.stages.lifecycle import STAGES
-from cherenkov_mlops.stages.record import RunRecord
+from cherenkov_mlops.stages import prepare, train
 from simulated import TINY_MODEL, study, write_study
 
 pytestmark = pytest.mark.slurm

@@ -4,12 +4,14 @@ import os
 
 import pytest
 
-from cherenkov_mlops.config.sweep import load_sweep
+from cherenkov_mlops.commands import status
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.errors import SweepFailed, UserError
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import status, sweep, sweep_jobs
+from cherenkov_mlops.sweep import array as sweep_jobs
+from cherenkov_mlops.sweep import running as sweep
+from cherenkov_mlops.sweep.plan import load_sweep
 from simulated import study
 
 pytestmark = pytest.mark.slurm

@@ -7,9 +7,9 @@ import pytest
 
 from cherenkov_mlops.config.load import load_config, open_run
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.config.sweep import is_sweep, load_sweep
 from cherenkov_mlops.errors import ConfigError, UserError
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.sweep.plan import is_sweep, load_sweep
 
 
 def test_minimal_configuration_has_the_documented_defaults(write_yaml):

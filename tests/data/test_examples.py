@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cherenkov_mlops.data.dl2 import read_events
 from cherenkov_mlops.data.examples import (
     KINDS,
     pick_examples,
     prediction_error,
     read_example_images,
 )
+from cherenkov_mlops.dl2.read import read_events
 from synthetic import make_events
 
 TASKS = ["type", "energy", "skydirection"]

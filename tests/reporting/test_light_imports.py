@@ -8,7 +8,8 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import compare, report
+from cherenkov_mlops.commands import compare
+from cherenkov_mlops.stages import report
 folder = Path(sys.argv[1])
 report.run(None, RunDir(folder))
 compare.run([folder, folder], folder / "comparison.html")

@@ -6,12 +6,13 @@ import math
 
 import pytest
 
+from cherenkov_mlops.commands import compare
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.reporting.html import render_report
 from cherenkov_mlops.reporting.losses import find_losses, without
 from cherenkov_mlops.results import results_from_json, results_to_json
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import compare, report
+from cherenkov_mlops.stages import report
 from synthetic import TASKS, make_results
 
 GONE = "gone"

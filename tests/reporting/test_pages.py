@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from cherenkov_mlops.commands import compare
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.figures import figures_of
 from cherenkov_mlops.metrics import metrics_of
@@ -13,7 +14,7 @@ from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.reporting.html import embed_json, render_report
 from cherenkov_mlops.results import results_to_json, write_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import compare, report
+from cherenkov_mlops.stages import report
 from page_checks import check_page
 from synthetic import TASKS, make_results
 

@@ -16,12 +16,12 @@ from ctapipe.io import EventSource, TableLoader
 from ctapipe.tools.merge import MergeTool
 from dl1_data_handler.reader import DLImageReader
 
+from cherenkov_mlops.commands.simulate import run
 from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.simulation import source as source_module
 from cherenkov_mlops.simulation.dl1_writer import write_dl1
 from cherenkov_mlops.simulation.instrument import sst1m_pair
 from cherenkov_mlops.simulation.options import SimulationOptions
-from cherenkov_mlops.stages.simulate import run
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ FULL_DISK = """
 import json, resource, signal, sys
 from pathlib import Path
 from cherenkov_mlops.errors import DataError
-from cherenkov_mlops.stages.simulate import run
+from cherenkov_mlops.commands.simulate import run
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:

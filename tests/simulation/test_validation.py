@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cherenkov_mlops.commands.simulate import run
 from cherenkov_mlops.simulation.instrument import read_subarray, sst1m_pair
 from cherenkov_mlops.simulation.options import SimulationOptions
 from cherenkov_mlops.simulation.validation import (
@@ -13,7 +14,6 @@ from cherenkov_mlops.simulation.validation import (
     simulate_again,
     simulate_images,
 )
-from cherenkov_mlops.stages.simulate import run
 
 #: Of the tables with reference parameters: medium-size telescopes, images above 50 p.e.
 REFERENCE_WIDTH_RATIO, REFERENCE_BROKEN_RATIO = 0.0297 / 0.0260, 15 / 5

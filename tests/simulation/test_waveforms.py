@@ -5,9 +5,9 @@ import pytest
 import tables
 from ctapipe.io import read_table
 
+from cherenkov_mlops.commands import simulate
 from cherenkov_mlops.simulation.instrument import sst1m_pair
 from cherenkov_mlops.simulation.waveforms import Readout
-from cherenkov_mlops.stages import simulate
 
 IMAGES = "/dl1/event/telescope/images/tel_021"
 WAVEFORMS = "/r1/event/telescope/tel_021"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tables
 
-import cherenkov_mlops.engine.models.template as template
+import cherenkov_mlops.models.template as template
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.results import read_results

@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cherenkov_mlops.commands import compress
+from cherenkov_mlops.compression.export.calibration import draw_images
+from cherenkov_mlops.compression.pruning.kernels import find_kernels
+from cherenkov_mlops.compression.quantization.litert import operations
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.data.manifest import read_manifest
-from cherenkov_mlops.engine.backup import read_backup
-from cherenkov_mlops.engine.exporting.calibration import draw_images
-from cherenkov_mlops.engine.pruning.kernels import find_kernels
-from cherenkov_mlops.engine.quantization.litert import operations
-from cherenkov_mlops.engine.runtimes.litert import LiteRTNetwork
+from cherenkov_mlops.models.runtimes.litert import LiteRTNetwork
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import compress, prepare, test, train
+from cherenkov_mlops.stages import prepare, test, train
+from cherenkov_mlops.training.backup import read_backup
 from interrupted import Broken, assert_same_history, break_off_after
 from simulated import load_study, study
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tables
 
-from cherenkov_mlops.data.conversion.slimming import SlimOptions
-from cherenkov_mlops.data.conversion.task import ConvertOptions
+from cherenkov_mlops.commands import convert, merge, slim
+from cherenkov_mlops.conversion.slimming import SlimOptions
+from cherenkov_mlops.conversion.task import ConvertOptions
 from cherenkov_mlops.data.dl1_file import inspect_dl1
+from cherenkov_mlops.pipeline import chain as run
 from cherenkov_mlops.results import read_results
-from cherenkov_mlops.stages import convert, merge, run, slim
 from hdf5_content import read_tables
 from simulated import TINY_MODEL, load_study
 from simulated import merge as merge_settings

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tables
 
-from cherenkov_mlops.data.dl2 import read_events
+from cherenkov_mlops.dl2.read import read_events
+from cherenkov_mlops.pipeline import chain as run
 from cherenkov_mlops.results import read_results
-from cherenkov_mlops.stages import run
 from simulated import TINY_MODEL, load_study, merge
 
 PARAMETERS = "/dl1/event/telescope/parameters"

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from cherenkov_mlops.commands import simulate
 from cherenkov_mlops.errors import DataError
-from cherenkov_mlops.stages import prepare, run, simulate
+from cherenkov_mlops.pipeline import chain as run
+from cherenkov_mlops.stages import prepare
 from simulated import load_study, study
 
 CLASSES = {"signal": ("cosmics", "proton"), "background": ("nsb", "nsb")}

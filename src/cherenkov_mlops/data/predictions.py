@@ -27,7 +27,7 @@ def describe_predictions(
         ``n`` rows, ``n_distinct`` predictions, ``n_most_common``: rows that share the most common
         one; for energies also ``trained_tev``, ``n_below`` and ``n_above`` it.
     """
-    repeats = events.value_counts(list(TASKS[task].units), sort=False)
+    repeats = events.value_counts(list(TASKS[task].columns), sort=False)
     facts: dict[str, Any] = {
         "n": len(events),
         "n_distinct": len(repeats),

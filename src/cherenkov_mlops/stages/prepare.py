@@ -7,14 +7,14 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.findings import tell
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.data.manifest import Manifest, write_manifest
-from cherenkov_mlops.engine.model_builder import build_model, summarise
-from cherenkov_mlops.engine.preparation import prepare_data
-from cherenkov_mlops.engine.tool_config import check_trait_names
+from cherenkov_mlops.dl1.preparation import prepare_data
 from cherenkov_mlops.errors import ConfigError
 from cherenkov_mlops.metrics.base import EvaluationSettings
+from cherenkov_mlops.models.builder import build_model, summarise
+from cherenkov_mlops.models.ctlearn_options import check_trait_names
+from cherenkov_mlops.pipeline.data_checks import with_findings, write_data_page
+from cherenkov_mlops.pipeline.lifecycle import run_stage
 from cherenkov_mlops.run_dir import RunDir, atomic_path, write_text_atomically
-from cherenkov_mlops.stages.data_checks import with_findings, write_data_page
-from cherenkov_mlops.stages.lifecycle import run_stage
 
 log = logging.getLogger(__name__)
 

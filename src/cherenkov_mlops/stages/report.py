@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cherenkov_mlops.figures.export import export_figures
+from cherenkov_mlops.pipeline.lifecycle import run_stage
 from cherenkov_mlops.reporting.figure_blocks import drawable
 from cherenkov_mlops.reporting.html import render_report
 from cherenkov_mlops.reporting.model_card import render_model_card
 from cherenkov_mlops.reporting.views import run_views
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
-from cherenkov_mlops.stages.lifecycle import run_stage
 
 if TYPE_CHECKING:
     from cherenkov_mlops.config.schema import RunConfig

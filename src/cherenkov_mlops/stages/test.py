@@ -4,6 +4,7 @@ import json
 import logging
 import time
 
+from cherenkov_mlops.commands.costs import cost_facts
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.examples import pick_examples, read_example_images
 from cherenkov_mlops.data.findings import tell
@@ -11,19 +12,17 @@ from cherenkov_mlops.data.inputs import Inputs, inspect_inputs
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.data.overlap import warn_of_overlap
 from cherenkov_mlops.data.predictions import describe_predictions
-from cherenkov_mlops.engine.cost import file_sizes, model_facts
-from cherenkov_mlops.engine.model_builder import load_model_file
-from cherenkov_mlops.engine.packing import packed_size
-from cherenkov_mlops.engine.prediction import predict_inputs
-from cherenkov_mlops.engine.training import load_custom_code
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
+from cherenkov_mlops.models.builder import load_custom_code, load_model_file
+from cherenkov_mlops.models.cost import file_sizes, model_facts
+from cherenkov_mlops.models.packing import packed_size
+from cherenkov_mlops.pipeline.data_checks import find_in_test_files
+from cherenkov_mlops.pipeline.evaluation import evaluate_run, read_predictions
+from cherenkov_mlops.pipeline.lifecycle import run_stage
+from cherenkov_mlops.prediction.predictor import predict_inputs
 from cherenkov_mlops.results import write_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages.costs import cost_facts
-from cherenkov_mlops.stages.data_checks import find_in_test_files
-from cherenkov_mlops.stages.evaluation import evaluate_run, read_predictions
-from cherenkov_mlops.stages.lifecycle import run_stage
 
 log = logging.getLogger(__name__)
 

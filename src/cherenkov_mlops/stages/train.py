@@ -5,13 +5,13 @@ from functools import partial
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
-from cherenkov_mlops.engine.backup import Backup
-from cherenkov_mlops.engine.time_limit import TimeLimit
-from cherenkov_mlops.engine.training import train_model
+from cherenkov_mlops.pipeline.lifecycle import run_stage
+from cherenkov_mlops.pipeline.record import RunRecord, fingerprint
+from cherenkov_mlops.pipeline.resume import find_unfinished
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically
-from cherenkov_mlops.stages.lifecycle import run_stage
-from cherenkov_mlops.stages.record import RunRecord, fingerprint
-from cherenkov_mlops.stages.resume import find_unfinished
+from cherenkov_mlops.training.backup import Backup
+from cherenkov_mlops.training.time_limit import TimeLimit
+from cherenkov_mlops.training.train_run import train_model
 
 log = logging.getLogger(__name__)
 

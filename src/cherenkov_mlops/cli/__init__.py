@@ -1,0 +1,1 @@
+"""The program ``cherenkov-mlops``: one module a group of commands."""

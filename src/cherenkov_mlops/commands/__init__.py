@@ -1,0 +1,1 @@
+"""What is done around runs: one module a command."""

@@ -1,0 +1,103 @@
+"""``convert``: simulation files to DL1."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import rich
+from rich.progress import MofNCompleteColumn, Progress
+
+from cherenkov_mlops.conversion.converting import (
+    Converted,
+    Plan,
+    convert_all,
+    find_mixed_particles,
+    find_shared_runs,
+    make_plan,
+)
+from cherenkov_mlops.conversion.simtel_files import find_simtel
+from cherenkov_mlops.conversion.task import ConvertOptions
+from cherenkov_mlops.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    inputs: Sequence[str],
+    folder: Path,
+    options: ConvertOptions,
+    *,
+    jobs: int | None = None,
+    force: bool = False,
+) -> list[Converted]:
+    """What became of each input, in the order of the inputs.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Files, patterns, or folders of simtel files.
+    folder : Path
+        For the DL1 files and ``convert.json``.
+    options : ConvertOptions
+        What the outputs hold.
+    jobs : int, optional
+        Files at a time; by default one a processor.
+    force : bool
+        Convert again what is there.
+
+    Raises
+    ------
+    DataError
+        An input names no file.
+    UserError
+        An option is out of range, two inputs would have the same output, or an output is there
+        that this command did not make with these options.
+    """
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs: expected a positive number, got {jobs}")
+    sources = find_simtel(inputs)
+    plan = make_plan(sources, folder, options, force=force)
+    if plan.finished:
+        log.info("%d of %d files are converted already", len(plan.finished), len(sources))
+    folder.mkdir(parents=True, exist_ok=True)
+    order = {path.resolve(): number for number, path in enumerate(sources)}
+    converted = [*plan.finished, *_follow(plan, jobs or os.cpu_count() or 1)]
+    converted.sort(key=lambda each: order[each.source.resolve()])
+    for line in [*find_shared_runs(converted), find_mixed_particles(converted)]:
+        if line:
+            log.warning("%s", line)
+    return converted
+
+
+def _follow(plan: Plan, jobs: int) -> list[Converted]:
+    """Outcomes of all tasks, shown as they come."""
+    console = rich.get_console()
+    converted: list[Converted] = []
+    columns = [*Progress.get_default_columns(), MofNCompleteColumn()]
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        total = len(plan.tasks)
+        row = bar.add_task("converting", total=total)
+        for each in convert_all(plan, jobs) if plan.tasks else ():
+            converted.append(each)
+            bar.advance(row)
+            _say(each, len(converted), total, quiet=console.is_terminal)
+    return converted
+
+
+def _say(each: Converted, number: int, total: int, *, quiet: bool) -> None:
+    for note in each.facts.get("notes", ()):
+        log.warning("%s: %s", each.source, note)
+    if each.reason:
+        log.warning("%s: failed: %s", each.source, each.reason)
+    elif not quiet:
+        n_images = sum(each.facts["images"].values())
+        log.info(
+            "%d/%d %s: %d events, %d images, %.1f s",
+            number,
+            total,
+            each.output.name,
+            each.facts["events"],
+            n_images,
+            each.facts["seconds"],
+        )

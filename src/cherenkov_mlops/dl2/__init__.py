@@ -1,0 +1,1 @@
+"""Predictions in ctapipe's DL2 format: written and read."""

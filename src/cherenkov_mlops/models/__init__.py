@@ -1,0 +1,1 @@
+"""What turns what is seen of an event into predictions."""

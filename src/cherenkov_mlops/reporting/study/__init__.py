@@ -1,0 +1,1 @@
+"""Pages about studies: what a choice costs, over many runs."""

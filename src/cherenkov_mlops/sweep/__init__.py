@@ -1,0 +1,1 @@
+"""Many runs of one file: which, how they run, and what is chosen next."""
