@@ -1,12 +1,13 @@
 # make demo   simulated showers -> five trained networks -> reports -> comparison (minutes, CPU)
 # make test   the test suite
+# make quick   its tests that load no TensorFlow (a minute)
 # make test-slurm   the tests that start a SLURM cluster on this machine (Debian's slurm-wlm, munge)
 # make docs   the pages that are made from the code
 # Everything sets up its environment (.venv) first; the second time it is there already.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slurm lint docs lock clean
+.PHONY: help install demo test quick test-slurm lint docs lock clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -30,6 +31,10 @@ demo: install
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0 -m "not slurm" --cov --cov-report=term --cov-fail-under=90
+
+quick: install
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not slurm" --quick
 
 # Its jobs share the cores: nothing beside them.
 test-slurm: install

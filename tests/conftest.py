@@ -2,16 +2,39 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from light import is_light
 
 # Quiet, and on one thread: the tests share two cores with whatever else runs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 REAL_DATA = "CHERENKOV_MLOPS_REAL_DATA"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--quick``."""
+    parser.addoption("--quick", action="store_true", help="Only files that load no TensorFlow.")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass over what loads TensorFlow, trains, or opens a browser, where a quick answer counts."""
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    if config.getoption("--quick") and is_test and not is_light(collection_path):
+        return True
+    return None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a quick run that loaded TensorFlow all the same."""
+    if session.config.getoption("--quick") and "tensorflow" in sys.modules:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print("--quick: TensorFlow was loaded; tests/light.py does not see by whom")
 
 
 @pytest.fixture(scope="session")
