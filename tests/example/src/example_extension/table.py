@@ -17,7 +17,7 @@ def write_table(config: RunConfig, run_dir: RunDir, *_: Any) -> None:
         writer.writerow(["task", "metric", "value"])
         for task, found in results.tasks.items():
             for name, measured in found.metrics.items():
-                writer.writerow([task, name, measured["value"]])
+                writer.writerow([task, name, measured.value])
 
 
 STAGES.add(
