@@ -13,9 +13,9 @@ from cherenkov_mlops.dl2.read import read_events
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.models import networks
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.stages import prepare, report
 from simulated import load_study, study
 

@@ -11,11 +11,10 @@ from cherenkov_mlops.compression.measuring.costs import Costs, measure_speed
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.rates import parse_rate
 from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.reporting.relation import pareto_figures
 from cherenkov_mlops.reporting.views import run_views
 from cherenkov_mlops.results import read_results
-from cherenkov_mlops.pipeline import chain
-
 
 MEASURED = ("latency_ms", "throughput_hz", "peak_memory_mb")
 

@@ -16,8 +16,8 @@ from cherenkov_mlops.compression.pruning.shrinking import shrink
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.models.cost import count_flops
-from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.pipeline import chain
+from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, train
 from interrupted import Broken, assert_same_history, break_off_after
 from simulated import load_study, study

@@ -15,8 +15,8 @@ from cherenkov_mlops.compression.pruning.plan import make_plan
 from cherenkov_mlops.compression.pruning.pruner import Pruner
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.pipeline import chain
+from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, train
 from cherenkov_mlops.training.backup import read_backup
 from cherenkov_mlops.training.checkpoint import BestModel

@@ -9,10 +9,9 @@ from ctapipe.io import read_table
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.pipeline import chain
-
 from cherenkov_mlops.tasks import TASKS
 from simulated import load_study, study
 

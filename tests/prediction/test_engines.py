@@ -14,11 +14,10 @@ from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import EXACT_FORMS, FORMS
 from cherenkov_mlops.models import networks
 from cherenkov_mlops.models.runtimes import optional
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.prediction import engine_choice
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.pipeline import chain
-
 from cherenkov_mlops.tasks import TASKS
 
 TOLERANCE = 1e-5

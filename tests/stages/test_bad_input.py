@@ -13,8 +13,8 @@ import tables
 import cherenkov_mlops.models.template as template
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.errors import DataError, UserError
-from cherenkov_mlops.results import read_results
 from cherenkov_mlops.pipeline import chain
+from cherenkov_mlops.results import read_results
 from cherenkov_mlops.stages import prepare, train
 from simulated import load_study, merge, study
 

@@ -15,9 +15,9 @@ from cherenkov_mlops.compression.quantization.litert import operations
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.models.runtimes.litert import LiteRTNetwork
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.stages import prepare, train
 from cherenkov_mlops.training.backup import read_backup
 from interrupted import Broken, assert_same_history, break_off_after
