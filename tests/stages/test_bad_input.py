@@ -212,8 +212,7 @@ def test_fewer_events_than_a_batch(dl1_files, tmp_path):
         "data": {"quality_criteria": [["bright", "hillas_intensity > 2000"]]},
     }
     config, run_dir = load_study(tmp_path, study("energy", dl1_files, **over))
-    for stage in (prepare, train, test):
-        stage.run(config, run_dir)
+    chain.run(config, run_dir, until="evaluate")
     assert run_dir.metrics.exists()
 
 
@@ -387,8 +386,7 @@ def test_test_files_of_the_same_name_and_without_telescopes(dl1_files, broken, t
     }
     content = study("energy", dl1_files, **over)
     config, run_dir = load_study(tmp_path, content)
-    for stage in (prepare, train, test):
-        stage.run(config, run_dir)
+    chain.run(config, run_dir, until="evaluate")
     names = sorted(path.name for path in run_dir.predict_dir.iterdir())
     assert names == ["signal_same.dl2.h5", "signal_same_2.dl2.h5"]
     results = read_results(run_dir.metrics)
