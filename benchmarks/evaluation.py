@@ -135,7 +135,7 @@ def input_files() -> SimpleNamespace:
 def prepare_run(path: Path, options: argparse.Namespace) -> RunDir:
     """A run folder with what earlier stages would have left there."""
     run = RunDir(path)
-    for file in (run.manifest, run.history, run.test_dir / "x"):
+    for file in (run.manifest, run.history, run.predict_dir / "x"):
         file.parent.mkdir(parents=True, exist_ok=True)
     edges = np.logspace(-2, 3, 26).tolist()
     counts = {"signal": [4000] * 25, "background": [4000] * 25}

@@ -29,9 +29,10 @@ from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.models.runtimes import LiteRTNetwork
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import prepare, test, train
+from cherenkov_mlops.stages import prepare, train
 
 NETWORK = {
     "type": "SingleCNN",
@@ -125,10 +126,10 @@ def test_all(
     config: RunConfig, run_dir: RunDir, forms: tuple[str, ...]
 ) -> Iterator[tuple[str, RunDir]]:
     """Each form of the network and its tested run, Keras first."""
-    test.run(config, run_dir)
+    chain.test(config, run_dir)
     yield "keras", run_dir
     for made, form in zip(compress.run(config, run_dir, forms), forms, strict=True):
-        test.run(*open_run(made.run_dir.path))
+        chain.test(*open_run(made.run_dir.path))
         yield form, made.run_dir
 
 

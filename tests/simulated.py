@@ -8,10 +8,10 @@ import numpy as np
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.text import to_yaml
+from cherenkov_mlops.data.checks import with_findings
 from cherenkov_mlops.data.description import describe_data
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.data.manifest import Counts, Manifest
-from cherenkov_mlops.pipeline.data_checks import with_findings
 from cherenkov_mlops.run_dir import RunDir
 
 TINY_MODEL = {

@@ -9,12 +9,14 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 
 import rich
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from cherenkov_mlops.errors import TimeLimitReached, UserError
@@ -22,6 +24,8 @@ from cherenkov_mlops.errors import TimeLimitReached, UserError
 EXIT_UNEXPECTED = 1
 EXIT_DATA = 3
 EXIT_INTERRUPTED = 130
+#: Columns of a table that goes to a file or another program.
+WIDTH = 200
 
 # Read by the libraries when they are imported; a user's own value stays.
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "1", "KERAS_BACKEND": "tensorflow", "MPLBACKEND": "agg"}
@@ -49,6 +53,32 @@ class ConsoleHandler(logging.Handler):
 def say(console: Console, text: str, style: str = "") -> None:
     """Print user text as it is: no markup, no colours for numbers, no line breaks added."""
     console.print(Text(text, style=style), soft_wrap=True)
+
+
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False
+) -> None:
+    """Print a table on the terminal.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Heads.
+    rows : sequence of sequence of str
+        Cells.
+    numbers : bool
+        Whether all columns but the first hold numbers, which are put to the right.
+    """
+    table = Table(box=None, pad_edge=False)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if numbers and number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = rich.get_console()
+    if not console.is_terminal:
+        # Nothing has to fit into a window.
+        console.width = WIDTH
+    console.print(table)
 
 
 class Session:

@@ -153,7 +153,7 @@ class RunDir:
 
     @property
     def engines(self) -> Path:
-        """The trained model in the forms of other engines, made by ``test --engine``."""
+        """The trained model in the forms of other engines, made by ``predict --engine``."""
         return self.path / "engines"
 
     @property
@@ -182,9 +182,25 @@ class RunDir:
         return self.train_dir / "training.json"
 
     @property
-    def test_dir(self) -> Path:
-        """All that testing writes, apart from ``metrics.json``."""
+    def new_predict_dir(self) -> Path:
+        """Where predictions are written."""
+        return self.path / "predict"
+
+    @property
+    def old_predict_dir(self) -> Path:
+        """Where an earlier version of this program wrote them."""
         return self.path / "test"
+
+    @property
+    def predict_dir(self) -> Path:
+        """DL2 files, and what is known about them."""
+        new, old = self.new_predict_dir, self.old_predict_dir
+        return old if old.is_dir() and not new.exists() else new
+
+    @property
+    def prediction_record(self) -> Path:
+        """What evaluating has to know of the predictions, beside their DL2 files."""
+        return self.new_predict_dir / "prediction.json"
 
     @property
     def metrics(self) -> Path:
@@ -234,4 +250,4 @@ class RunDir:
         for ending in (".h5", ".hdf5", ".dl1"):
             stem = stem.removesuffix(ending)
         again = f"_{number + 1}" if number else ""
-        return self.test_dir / f"{label}_{stem}{again}.dl2.h5"
+        return self.predict_dir / f"{label}_{stem}{again}.dl2.h5"

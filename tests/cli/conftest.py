@@ -5,24 +5,32 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
 from cherenkov_mlops.cli.app import app
+from cherenkov_mlops.pipeline.stage import STAGES
 
 PREAMBLE = "import logging, os, sys, types, warnings\nfrom cherenkov_mlops.errors import *\n"
 REPLACE_STAGE = """
-stage = types.ModuleType('report')
-stage.run = run
-sys.modules['cherenkov_mlops.stages.report'] = stage
+from dataclasses import replace
+from cherenkov_mlops.pipeline.stage import STAGES
+STAGES._entries['report'] = replace(STAGES['report'], run=run)
 """
 # A shell that starts something in the background switches Ctrl-C off; switch it on again.
 START = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     "from cherenkov_mlops.cli.app import main; main()"
 )
+
+
+def replace_stage(monkeypatch, name: str, **changes: object) -> None:
+    """Change the entry of a stage in the table, for the time of a test."""
+    monkeypatch.setitem(STAGES._entries, name, replace(STAGES[name], **changes))
+
 
 Call = Callable[..., subprocess.CompletedProcess]
 
@@ -51,9 +59,9 @@ def call(tmp_path: Path, monkeypatch, capfd) -> Call:
         words = [str(argument) for argument in arguments]
         monkeypatch.setattr(sys, "argv", ["cherenkov-mlops", *words])
         if body:
-            stage = ModuleType("report")
-            exec(define_stage(body), stage.__dict__)
-            monkeypatch.setitem(sys.modules, "cherenkov_mlops.stages.report", stage)
+            scope: dict[str, Any] = {}
+            exec(define_stage(body), scope)
+            replace_stage(monkeypatch, "report", run=scope["run"])
         capfd.readouterr()
         with pytest.raises(SystemExit) as end:
             app(words, prog_name="cherenkov-mlops")

@@ -9,7 +9,8 @@ from inspect import signature
 import pytest
 
 from cherenkov_mlops import __version__
-from cherenkov_mlops.cli.app import STAGES, app, simulate
+from cherenkov_mlops.cli.app import app, simulate
+from cherenkov_mlops.pipeline.stage import COMMANDS, names
 from cherenkov_mlops.simulation.options import SimulationOptions
 
 HEAVY = (
@@ -17,14 +18,15 @@ HEAVY = (
     "pandas", "astropy", "h5py", "tables", "sklearn", "ruamel.yaml", "jinja2", "rich.console",
     "cherenkov_mlops.config", "cherenkov_mlops.stages", "cherenkov_mlops.engine",
 )  # fmt: skip
-COMMANDS = [
-    [], ["prepare"], ["train"], ["test"], ["report"], ["run"], ["compare"], ["demo"],
+STAGES = {name: [name] for name in names()} | COMMANDS | {"run": names()}
+ALL = [
+    [], *([name] for name in STAGES), ["compare"], ["demo"],
     ["simulate"], ["init"], ["config"], ["config", "check"], ["config", "show"],
     ["config", "schema"], ["config", "convert"], ["sweep"], ["study"],
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("command", ALL, ids=" ".join)
 def test_help_says_what_each_command_does(command, capsys):
     with pytest.raises(SystemExit) as end:
         app([*command, "--help"], prog_name="cherenkov-mlops")
@@ -81,7 +83,7 @@ def test_dry_run_shows_configuration_and_plan_and_writes_nothing(call, study, st
     assert result.returncode == 0, result.stderr
     assert "n_epochs: 3" in result.stdout
     # Alone, a stage does not run before the ones it needs.
-    verb = "refuse" if stage in ("train", "test") else "run"
+    verb = "refuse" if stage in ("train", "predict", "evaluate", "test") else "run"
     for planned in STAGES[stage]:
         assert f"{planned}: would {verb}" in result.stdout
     assert sorted(tmp_path.rglob("*")) == before

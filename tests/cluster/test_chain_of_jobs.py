@@ -12,14 +12,15 @@ from cherenkov_mlops.cluster.slurm import read_job
 from cherenkov_mlops.commands import status, submit
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.errors import ConfigError, UserError
-from cherenkov_mlops.pipeline.lifecycle import STAGES
 from cherenkov_mlops.pipeline.record import RunRecord
+from cherenkov_mlops.pipeline.stage import names
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, train
 from simulated import TINY_MODEL, study, write_study
 
 pytestmark = pytest.mark.slurm
 
+STAGES = names()
 LITTLE = {"memory": "3G", "cpus": 1, "time": "00:10:00"}
 SMALL = LITTLE | {"stages": {name: LITTLE for name in STAGES if name != "train"}}
 SLOW = {"type": "custom", "file": slow_model.__file__, "class": "SlowModel"}
@@ -84,13 +85,13 @@ def test_a_training_longer_than_its_limit_goes_on_under_the_same_number(
     run_dir, jobs = submit_all(path, ("prepare", "train", "test"))
     slurm.wait_for(jobs["train"], lambda state: state == "RUNNING")
     while int(slurm.field(jobs["train"], "Restarts")) < 1:
-        assert slurm.field(jobs["test"], "JobState") == "PENDING"
+        assert slurm.field(jobs["evaluate"], "JobState") == "PENDING"
         slurm.wait_for(jobs["train"], lambda state: state != "PENDING")
     found = status.read_status(run_dir)
     assert found.stage == "train" and found.job == jobs["train"] and found.is_moving
     assert slurm.wait(jobs["train"], seconds=600) == "COMPLETED"
     assert int(slurm.field(jobs["train"], "Restarts")) >= 2
-    assert slurm.wait(jobs["test"]) == "COMPLETED"
+    assert slurm.wait(jobs["evaluate"]) == "COMPLETED"
     attempts = RunRecord.read(run_dir).content["stages"]["train"]["attempts"]
     assert [each["state"] for each in attempts] == ["stopped"] * (len(attempts) - 1) + ["complete"]
     assert {each["slurm"]["SLURM_JOB_ID"] for each in attempts} == {jobs["train"]}
@@ -111,7 +112,7 @@ def test_a_stage_that_fails_takes_the_rest_with_it(slurm, make_study, dl1_files)
     path = make_study(data={"train": {"signal": str(dl1_files["gamma_train"]) + ".missing"}})
     run_dir, jobs = submit_all(path)
     assert slurm.wait(jobs["prepare"]) == "FAILED"
-    assert [slurm.wait(jobs[stage]) for stage in STAGES[1:]] == ["CANCELLED"] * 3
+    assert [slurm.wait(jobs[stage]) for stage in STAGES[1:]] == ["CANCELLED"] * 4
     assert "no such file" in (run_dir.logs / f"slurm-prepare-{jobs['prepare']}.log").read_text()
     found = status.read_status(run_dir)
     assert (found.stage, found.job_state) == ("prepare", "FAILED (exit code 3)")
@@ -141,7 +142,7 @@ def test_a_chain_of_trainings_goes_on_where_the_one_before_stopped(slurm, make_s
         ({"partition": "short", "time": "00:11:00"}, "the limit of partition short, got 0:11:00"),
         (
             {"stages": {"test": {"time": "1-00:00:00"}}},
-            r"slurm\.stages\.test\.time: test: .* got 1-00:00:00",
+            r"slurm\.stages\.predict\.time: predict: .* got 1-00:00:00",
         ),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from cherenkov_mlops.cluster.jobs import SCRIPTS
+from cherenkov_mlops.pipeline.stage import COMMANDS, names
 
 ROOT = Path(__file__).parents[2]
 BATCH = sorted(SCRIPTS.glob("*.sbatch"))
 ALL = [*BATCH, *sorted((ROOT / "scripts").glob("*.sh")), ROOT / ".ci" / "run"]
-STAGES = {"prepare", "train", "test", "report", "compare", "convert", "merge", "slim"}
+STAGES = {*names(), *COMMANDS, "compare", "convert", "merge", "slim"}
 
 
 def test_each_stage_has_a_script():
@@ -82,7 +83,7 @@ def test_arguments_arrive_as_they_are_given(path, stub):
     assert f"cherenkov-mlops <{command}><a b.yaml><--force>" in done.stdout, done.stderr
     done = call(path, stub, CHERENKOV_MLOPS_IMAGE="my image.sif", CHERENKOV_MLOPS_BINDS="/x y:/z")
     assert "<--bind></x y:/z><my image.sif><cherenkov-mlops>" in done.stdout, done.stderr
-    assert ("<exec><--nv>" in done.stdout) == (path.stem in ("train", "test"))
+    assert ("<exec><--nv>" in done.stdout) == (path.stem in ("train", "test", "predict"))
     assert call(path, stub, CODE="3").returncode == 3
 
 

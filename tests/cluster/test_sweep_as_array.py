@@ -76,7 +76,9 @@ def test_failed_runs_are_listed_with_the_command_that_repeats_them(slurm, make_s
     line = str(caught.value)
     name = made.runs[1].run.name
     assert f"{name} (run 1): prepare: failed: " in line and "NoEventsError" in line
-    command = f"to repeat: cherenkov-mlops run {made.folder / 'configs' / name}.yaml --until test"
+    command = (
+        f"to repeat: cherenkov-mlops run {made.folder / 'configs' / name}.yaml --until evaluate"
+    )
     assert command in line
     log = made.folder / "logs" / f"collect-{jobs[-1]}.log"
     assert command in " ".join(log.read_text().split())

@@ -13,9 +13,10 @@ from cherenkov_mlops.dl2.read import read_events
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.models import networks
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import prepare, report, test
+from cherenkov_mlops.stages import prepare, report
 from simulated import load_study, study
 
 #: All forms for one task, and some for the other.
@@ -70,7 +71,7 @@ def test_exports_are_runs_that_are_tested_with_them(exports, dl1_files, tmp_path
         assert each.run_dir.path == run_dir.path.with_name(f"base_{kind}")
         export_config, export_dir = open_run(each.run_dir.path)
         assert export_config.export.format == kind
-        test.run(export_config, export_dir)
+        chain.test(export_config, export_dir)
         without_keras = {export_dir.exported_model(kind)} if kind != "packed" else set()
         assert set(used) == without_keras
         used.clear()
@@ -137,7 +138,7 @@ def test_a_lost_export_is_named(exports, tmp_path):
     copy.exported_model("float16").unlink()
     config, run_dir = open_run(copy.path)
     with pytest.raises(UserError, match=r"found no file; make it again: compress .*base --to flo"):
-        test.run(config, run_dir, force=True)
+        chain.test(config, run_dir, force=True)
 
 
 def test_a_failure_leaves_nothing(exports, monkeypatch):

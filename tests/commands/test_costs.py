@@ -11,10 +11,10 @@ from cherenkov_mlops.compression.measuring.costs import Costs, measure_speed
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.rates import parse_rate
 from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.reporting.relation import pareto_figures
 from cherenkov_mlops.reporting.views import run_views
 from cherenkov_mlops.results import read_results
-from cherenkov_mlops.stages import test
 
 MEASURED = ("latency_ms", "throughput_hz", "peak_memory_mb")
 
@@ -26,7 +26,7 @@ def exports(completed_runs, tmp_path_factory):
     config, run_dir = open_run(shutil.copytree(completed_runs["type"][1].path, folder))
     made = compress.run(config, run_dir, ["int8", "onnx"])
     runs = [open_run(each.run_dir.path) for each in made]
-    test.run(*runs[0])
+    chain.test(*runs[0])
     return (config, run_dir), runs
 
 

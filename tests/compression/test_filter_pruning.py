@@ -16,8 +16,9 @@ from cherenkov_mlops.compression.pruning.shrinking import shrink
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.models.cost import count_flops
+from cherenkov_mlops.pipeline import chain as pipeline
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import prepare, test, train
+from cherenkov_mlops.stages import prepare, train
 from interrupted import Broken, assert_same_history, break_off_after
 from simulated import load_study, study
 from small_networks import MODELS, SHAPE, build, energies, noise
@@ -227,5 +228,5 @@ def test_a_run_ends_with_the_smaller_network_whatever_interrupts_it(
     assert models[0].count_params() < 0.7 * before.count_params()
     for mine, theirs in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    test.run(config, whole)
+    pipeline.test(config, whole)
     assert whole.metrics.exists()

@@ -15,8 +15,9 @@ from cherenkov_mlops.compression.pruning.plan import make_plan
 from cherenkov_mlops.compression.pruning.pruner import Pruner
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import prepare, test, train
+from cherenkov_mlops.stages import prepare, train
 from cherenkov_mlops.training.backup import read_backup
 from cherenkov_mlops.training.checkpoint import BestModel
 from interrupted import Broken, assert_same_history, break_off_after
@@ -302,7 +303,7 @@ def test_a_pruned_model_stays_pruned_when_it_learns_on(
     for name, kernel in after.items():
         np.testing.assert_array_equal(np.asarray(kernel) == 0, np.asarray(before[name]) == 0)
         assert not np.array_equal(np.asarray(kernel), np.asarray(before[name]))
-    test.run(config, run_dir)
+    chain.test(config, run_dir)
     assert run_dir.metrics.exists()
 
 

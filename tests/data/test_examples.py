@@ -60,7 +60,7 @@ def test_errors_have_the_known_values():
 @pytest.mark.parametrize("task", ["type", "cameradirection", "skydirection"])
 def test_images_are_those_of_the_events(completed_runs, dl1_files, task):
     config, run_dir = completed_runs[task]
-    outputs = sorted(run_dir.test_dir.glob("signal_*.dl2.h5"))
+    outputs = sorted(run_dir.predict_dir.glob("signal_*.dl2.h5"))
     events, _ = read_events(outputs[0], task, config.data.mode, signal=True)
     rows = pick_examples(events, task, per_kind=1)
     files = {"signal": [dl1_files["gamma_train"], dl1_files["gamma_test"]]}
@@ -84,7 +84,7 @@ def test_images_are_those_of_the_events(completed_runs, dl1_files, task):
 def test_a_shower_points_to_its_true_direction(completed_runs, dl1_files):
     """The line through source and centre of gravity is the axis of the image."""
     config, run_dir = completed_runs["cameradirection"]
-    (output,) = run_dir.test_dir.glob("signal_*.dl2.h5")
+    (output,) = run_dir.predict_dir.glob("signal_*.dl2.h5")
     events, _ = read_events(output, "cameradirection", config.data.mode, signal=True)
     rows = pick_examples(events, "cameradirection")
     found = read_example_images(rows, {"signal": [dl1_files["gamma_test"]]}, [21, 22], "EFFECTIVE")

@@ -21,9 +21,10 @@ from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.pipeline import chain as run
 from cherenkov_mlops.pipeline.evaluation import digest_of
 from cherenkov_mlops.pipeline.lifecycle import describe_plan
+from cherenkov_mlops.pipeline.stage import names
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import prepare, report, test, train
+from cherenkov_mlops.stages import prepare, report, train
 from cherenkov_mlops.training.backup import read_backup
 from simulated import load_study, study
 
@@ -52,7 +53,7 @@ def test_what_a_run_leaves(completed_runs, task):
         assert path.stat().st_size > 0, path
     record = json.loads(run_dir.record.read_text(encoding="utf-8"))
     assert {entry["state"] for entry in record["stages"].values()} == {"complete"}
-    assert list(record["stages"]) == ["prepare", "train", "test", "report"]
+    assert list(record["stages"]) == ["prepare", "train", "predict", "evaluate", "report"]
     assert not list(run_dir.path.rglob("*.tmp")) + list(run_dir.path.rglob("*.partial"))
 
 
@@ -92,14 +93,14 @@ def test_a_second_start_does_nothing(completed_runs, caplog):
     before = {path: path.stat().st_mtime_ns for path in run_dir.path.rglob("*") if path.is_file()}
     with caplog.at_level("INFO"):
         run.run(config, run_dir)
-    assert caplog.text.count("complete and unchanged") == 4
+    assert caplog.text.count("complete and unchanged") == 5
     after = {path: path.stat().st_mtime_ns for path in run_dir.path.rglob("*") if path.is_file()}
     assert before == after
 
 
 def test_a_plan_with_force_and_out_of_turn(completed_runs, dl1_files, tmp_path):
     config, run_dir = completed_runs["energy"]
-    stages = ["prepare", "train", "test", "report"]
+    stages = names()
     forced = describe_plan(config, run_dir, stages, force=True)
     assert all("would run (--force)" in line for line in forced)
     (line,) = describe_plan(config, RunDir(tmp_path / "new"), ["train"])
@@ -108,7 +109,7 @@ def test_a_plan_with_force_and_out_of_turn(completed_runs, dl1_files, tmp_path):
 
 def test_the_plan_says_why(completed_runs, dl1_files, tmp_path):
     config, run_dir = completed_runs["energy"]
-    stages = ["prepare", "train", "test", "report"]
+    stages = names()
     assert all("would do nothing" in line for line in describe_plan(config, run_dir, stages))
     longer, _ = load_study(tmp_path, study("energy", dl1_files, train={"n_epochs": 9}))
     lines = describe_plan(longer, run_dir, stages)
@@ -131,7 +132,7 @@ def test_a_report_follows_a_new_test(dl1_files, tmp_path):
     config, run_dir = load_study(tmp_path, study("energy", dl1_files, train={"n_epochs": 1}))
     run.run(config, run_dir)
     first = run_dir.report.stat().st_mtime_ns
-    test.run(config, run_dir, force=True)
+    run.test(config, run_dir, force=True)
     report.run(config, run_dir)
     assert run_dir.report.stat().st_mtime_ns > first
 

@@ -19,7 +19,7 @@ from cherenkov_mlops.pipeline import chain as run
 from cherenkov_mlops.pipeline.lifecycle import describe_plan
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import prepare, test, train
+from cherenkov_mlops.stages import prepare, train
 from cherenkov_mlops.training import trainer as train_tool
 from cherenkov_mlops.training.backup import read_backup
 from interrupted import MODEL, Broken, SeesNaN, break_off_after, send_signal_after
@@ -27,7 +27,7 @@ from simulated import load_study, study
 
 # 346 events in batches of 32, and 77 for the validation.
 N_BATCHES = 11 + 3
-STAGES = ["prepare", "train", "test", "report"]
+STAGES = ["prepare", "train", "predict", "evaluate", "report"]
 # A shell that starts something in the background switches Ctrl-C off; switch it on again.
 START = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
@@ -149,7 +149,7 @@ def test_options_that_come_too_late_are_ignored_and_named(unfinished, dl1_files,
     optimizer["base_learning_rate"] = 0.2
     third, _ = load(tmp_path, dl1_files, **other)
     with pytest.raises(UserError, match=r"base_learning_rate: 0.003 -> 0.2"):
-        test.run(third, run_dir)
+        run.test(third, run_dir)
 
 
 def read_rate(run_dir: RunDir) -> float:

@@ -9,9 +9,9 @@ from ctapipe.io import read_table
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import test
 from cherenkov_mlops.tasks import TASKS
 from simulated import load_study, study
 
@@ -55,7 +55,7 @@ def test_one_file_holds_all_tasks_and_is_read_once(
         return original(self, rows)
 
     monkeypatch.setattr(CuredImageReader, "read_features", count)
-    test.run(config, run_dir, force=True)
+    chain.test(config, run_dir, force=True)
     gammas = dl1_files["gamma_test"]
     dl2 = run_dir.dl2(gammas, "signal")
     for task in ("type", *OTHERS):
@@ -72,13 +72,13 @@ def test_one_file_holds_all_tasks_and_is_read_once(
 def test_a_changed_companion_is_noticed(completed_runs, together, tmp_path):
     other = shutil.copytree(completed_runs["energy"][1].path, tmp_path / "other")
     config, run_dir = together(with_runs=str(other))
-    test.run(config, run_dir, force=True)
+    chain.test(config, run_dir, force=True)
     before = run_dir.record.read_bytes()
-    test.run(config, run_dir)
+    chain.test(config, run_dir)
     assert run_dir.record.read_bytes() == before
     shutil.copy(run_dir.untrained_model, RunDir(other).trained_model)
     with pytest.raises(UserError, match=r"other/train/ctlearn_model.keras"):
-        test.run(config, run_dir)
+        chain.test(config, run_dir)
 
 
 def test_companions_that_cannot_be_used(completed_runs, together, tmp_path):
@@ -94,7 +94,7 @@ def test_companions_that_cannot_be_used(completed_runs, together, tmp_path):
     ):
         config, run_dir = together(with_runs=given)
         with pytest.raises(UserError, match=rf"^test\.with_runs: .*: expected {said}$"):
-            test.run(config, run_dir, force=True)
+            chain.test(config, run_dir, force=True)
         assert run_dir.metrics.exists()
 
 

@@ -14,10 +14,10 @@ from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import EXACT_FORMS, FORMS
 from cherenkov_mlops.models import networks
 from cherenkov_mlops.models.runtimes import optional
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.prediction import engine_choice
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import test
 from cherenkov_mlops.tasks import TASKS
 
 TOLERANCE = 1e-5
@@ -61,7 +61,7 @@ def test_all_tasks_go_through_the_engine(completed_runs, copied, dl1_files, monk
 
     monkeypatch.setitem(networks.RUNTIMES, ".xml", note)
     config, run_dir = copied(engine="openvino", with_runs=completed_runs["energy"][1].path)
-    test.run(config, run_dir, force=True)
+    chain.test(config, run_dir, force=True)
     assert set(used) == {"type", "energy"}
     for task in ("type", "energy"):
         expected = read_values(completed_runs[task][1], dl1_files["gamma_test"], task)
@@ -75,7 +75,7 @@ def test_all_tasks_go_through_the_engine(completed_runs, copied, dl1_files, monk
 def test_auto_takes_one_that_is_exact_and_says_so(copied, caplog):
     config, run_dir = copied(engine="auto")
     with caplog.at_level(logging.INFO):
-        test.run(config, run_dir, force=True)
+        chain.test(config, run_dir, force=True)
     engine = read_results(run_dir.metrics).facts["engine"]
     assert engine in ("keras", *EXACT_FORMS)
     for name in EXACT_FORMS:
@@ -95,25 +95,25 @@ def test_engines_that_do_not_fit_are_passed_over(copied, caplog, monkeypatch):
     monkeypatch.setattr(engine_choice, "TOLERANCE", -1.0)
     config, run_dir = copied(engine="auto")
     with caplog.at_level(logging.INFO):
-        test.run(config, run_dir, force=True)
+        chain.test(config, run_dir, force=True)
     assert read_results(run_dir.metrics).facts["engine"] == "keras"
     assert "engine litert is passed over: differs by more than" in caplog.text
     assert "engine onnx is passed over: " in caplog.text
     assert "the fastest of 1 engines" in caplog.text
     with pytest.raises(UserError, match=r"not installed; pip install 'cherenkov-mlops\[engines\]'"):
-        test.run(*copied(engine="onnx"), force=True)
+        chain.test(*copied(engine="onnx"), force=True)
     assert read_results(run_dir.metrics).facts["engine"] == "keras"
 
 
 def test_exports_are_made_once_for_each_model(copied):
     config, run_dir = copied(engine="litert")
-    test.run(config, run_dir, force=True)
+    chain.test(config, run_dir, force=True)
     (made,) = run_dir.engines.iterdir()
     before = made.stat().st_mtime_ns
-    test.run(config, run_dir, force=True)
+    chain.test(config, run_dir, force=True)
     assert [path.stat().st_mtime_ns for path in run_dir.engines.iterdir()] == [before]
     shutil.copy(run_dir.untrained_model, run_dir.trained_model)
-    test.run(config, run_dir, force=True)
+    chain.test(config, run_dir, force=True)
     (again,) = run_dir.engines.iterdir()
     assert again.name != made.name
 
@@ -121,7 +121,7 @@ def test_exports_are_made_once_for_each_model(copied):
 def test_another_engine_is_another_test(copied):
     config, run_dir = copied(engine="litert")
     with pytest.raises(UserError, match=r'test\.engine: "keras" -> "litert"'):
-        test.run(config, run_dir)
+        chain.test(config, run_dir)
 
 
 def test_exports_have_an_engine_of_their_own(copied):
@@ -131,10 +131,10 @@ def test_exports_have_an_engine_of_their_own(copied):
     assert export.test.engine == "keras"
     export, export_dir = open_run(made.run_dir.path, ["test.engine=onnx"])
     with pytest.raises(UserError, match=r"test\.engine: expected none for an export, .*, got onnx"):
-        test.run(export, export_dir)
+        chain.test(export, export_dir)
     config, run_dir = copied(engine="litert", with_runs=export_dir.path)
     with pytest.raises(UserError, match=r"a trained run for test\.engine litert, got an export"):
-        test.run(config, run_dir, force=True)
+        chain.test(config, run_dir, force=True)
 
 
 def test_unknown_engines_are_refused(copied):

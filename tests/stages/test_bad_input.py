@@ -13,8 +13,9 @@ import tables
 import cherenkov_mlops.models.template as template
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.errors import DataError, UserError
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
-from cherenkov_mlops.stages import prepare, test, train
+from cherenkov_mlops.stages import prepare, train
 from simulated import load_study, merge, study
 
 IMAGES = "/dl1/event/telescope/images/tel_021"
@@ -211,8 +212,7 @@ def test_fewer_events_than_a_batch(dl1_files, tmp_path):
         "data": {"quality_criteria": [["bright", "hillas_intensity > 2000"]]},
     }
     config, run_dir = load_study(tmp_path, study("energy", dl1_files, **over))
-    for stage in (prepare, train, test):
-        stage.run(config, run_dir)
+    chain.run(config, run_dir, until="evaluate")
     assert run_dir.metrics.exists()
 
 
@@ -386,9 +386,8 @@ def test_test_files_of_the_same_name_and_without_telescopes(dl1_files, broken, t
     }
     content = study("energy", dl1_files, **over)
     config, run_dir = load_study(tmp_path, content)
-    for stage in (prepare, train, test):
-        stage.run(config, run_dir)
-    names = sorted(path.name for path in run_dir.test_dir.iterdir())
+    chain.run(config, run_dir, until="evaluate")
+    names = sorted(path.name for path in run_dir.predict_dir.iterdir())
     assert names == ["signal_same.dl2.h5", "signal_same_2.dl2.h5"]
     results = read_results(run_dir.metrics)
     n_bright = 0
@@ -411,7 +410,7 @@ def test_a_test_with_another_camera(real_data, dl1_files, completed_runs, tmp_pa
     content = study("energy", dl1_files, **over)
     config, run_dir = load_study(tmp_path, content)
     with pytest.raises(DataError, match=r"on which the model was trained|one type|focal"):
-        test.run(config, run_dir, force=True)
+        chain.test(config, run_dir, force=True)
 
 
 def test_a_stage_before_its_time(dl1_files, tmp_path):

@@ -15,9 +15,10 @@ from cherenkov_mlops.compression.quantization.litert import operations
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.models.runtimes.litert import LiteRTNetwork
+from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
-from cherenkov_mlops.stages import prepare, test, train
+from cherenkov_mlops.stages import prepare, train
 from cherenkov_mlops.training.backup import read_backup
 from interrupted import Broken, assert_same_history, break_off_after
 from simulated import load_study, study
@@ -93,7 +94,7 @@ def test_exports_compute_what_was_learnt(prepared, whole, caplog):
     expected = np.asarray(aware(images, training=False))
     assert np.abs(LiteRTNetwork(path)(images) - expected).mean() < 0.005
     assert "from the network as it rounds" in caplog.text
-    test.run(*open_run(four.run_dir.path))
+    chain.test(*open_run(four.run_dir.path))
     assert read_results(four.run_dir.metrics).facts["model_size_mb"] == four.size / 1e6
 
 

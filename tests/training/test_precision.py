@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from cherenkov_mlops.stages import prepare, test, train
+from cherenkov_mlops.pipeline import chain
+from cherenkov_mlops.stages import prepare, train
 from cherenkov_mlops.training.backup import read_backup
 from cherenkov_mlops.training.precision import as_float32, use_mixed_precision
 from simulated import load_study, study
@@ -57,6 +58,6 @@ def test_a_run_with_the_option(dl1_files, tmp_path, option):
     model = keras.saving.load_model(run_dir.trained_model)
     assert {layer.compute_dtype for layer in model._flatten_layers()} == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
-    test.run(config, run_dir)
+    chain.test(config, run_dir)
     assert run_dir.metrics.exists()
     assert read_backup(run_dir.backup) is None

@@ -1,14 +1,12 @@
 """The commands ``submit``, ``status`` and ``doctor``."""
 
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
-import rich
 import typer
 
-from cherenkov_mlops.cli.config import Config, Overrides, open_session
+from cherenkov_mlops.cli.options import Config, Overrides, open_session
 from cherenkov_mlops.errors import UserError
 
 #: More often would be a burden for the daemons of a cluster.
@@ -30,8 +28,8 @@ def submit(
     config: Config,
     overrides: Overrides,
     stages: Annotated[
-        str, typer.Option(help="Stages, with commas between them.")
-    ] = "prepare,train,test,report",
+        str | None, typer.Option(help="Stages, with commas between them [default: all].")
+    ] = None,
     chain: Annotated[
         int | None,
         typer.Option(
@@ -50,16 +48,20 @@ def submit(
     What the jobs ask for stands in the section slurm of the configuration.
     """
     with open_session("submit") as session:
-        loaded, run_dir = import_module("cherenkov_mlops.config.load").open_run(config, overrides)
-        stage = import_module("cherenkov_mlops.commands.submit")
-        names = [name.strip() for name in stages.split(",") if name.strip()]
+        from cherenkov_mlops.commands import submit as command
+        from cherenkov_mlops.config.load import open_run
+        from cherenkov_mlops.pipeline.stage import names
+
+        loaded, run_dir = open_run(config, overrides)
+        given = [name.strip() for name in (stages or "").split(",") if name.strip()]
+        given = given or names()
         if dry_run:
-            steps = stage.plan(loaded, run_dir, config, names, overrides, chain=chain)
-            for line in stage.describe(steps):
+            steps = command.plan(loaded, run_dir, config, given, overrides, chain=chain)
+            for line in command.describe(steps):
                 session.show(line)
             return
         session.logs = run_dir.logs
-        stage.run(loaded, run_dir, config, names, overrides, chain=chain)
+        command.run(loaded, run_dir, config, given, overrides, chain=chain)
         session.show(f"next: cherenkov-mlops status {run_dir.path}")
 
 
@@ -82,26 +84,18 @@ def status(
                 f"--every: expected at least {LEAST_SECONDS} seconds, for the cluster's sake, "
                 f"got {every}"
             )
-        stage = import_module("cherenkov_mlops.commands.status")
+        from cherenkov_mlops.commands.status import find_runs, read_status
+        from cherenkov_mlops.console import show_table
+
         while True:
-            found = [stage.read_status(run) for run in stage.find_runs(runs or [])]
-            _show(found)
+            found = [read_status(run) for run in find_runs(runs or [])]
+            # A column that is empty everywhere, as those of jobs without a cluster, is left out.
+            shown = [key for key in COLUMNS if any(getattr(each, key) for each in found)]
+            rows = [[getattr(each, key) for key in shown] for each in found]
+            show_table([COLUMNS[key] for key in shown], rows)
             if every is None or not any(each.is_moving for each in found):
                 return
             time.sleep(every)
-
-
-def _show(found: list) -> None:
-    table = import_module("rich.table").Table(box=None, pad_edge=False)
-    # A column that is empty everywhere, as those of jobs without a cluster, is left out.
-    shown = {
-        key: head for key, head in COLUMNS.items() if any(getattr(each, key) for each in found)
-    }
-    for head in shown.values():
-        table.add_column(head, overflow="fold")
-    for each in found:
-        table.add_row(*(getattr(each, key) for key in shown))
-    rich.print(table)
 
 
 def doctor(
@@ -117,13 +111,13 @@ def doctor(
     The exit code is 2 if something stands in the way of the work.
     """
     with open_session("doctor") as session:
-        config = None
-        if data is not None:
-            config = import_module("cherenkov_mlops.config.load").open_run(data)[0]
-        checks = import_module("cherenkov_mlops.commands.doctor")
+        from cherenkov_mlops.commands import doctor as command
+        from cherenkov_mlops.config.load import open_run
+
+        config = None if data is None else open_run(data)[0]
         marks = {"ok": "ok  ", "warning": "note", "bad": "BAD "}
         n_bad = 0
-        for check in checks.run(gpu=gpu, cluster=cluster, config=config):
+        for check in command.run(gpu=gpu, cluster=cluster, config=config):
             n_bad += check.mark == "bad"
             session.show(f"{marks[check.mark]}  {check.what}: {check.said}")
         if n_bad:

@@ -1,14 +1,12 @@
 """The command ``compress``."""
 
 from enum import StrEnum
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import rich
 import typer
 
-from cherenkov_mlops.cli.config import open_session
+from cherenkov_mlops.cli.options import open_session
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.run_dir import RunDir
@@ -61,19 +59,20 @@ def compress(
     with open_session("compress") as session:
         if not (to or measure or budget):
             raise UserError("compress: expected --to, --measure or --budget, got none of them")
-        parse = import_module("cherenkov_mlops.config.rates").parse_rate
-        rate_hz = parse(budget, "--budget") if budget is not None else None
-        load = import_module("cherenkov_mlops.config.load")
-        config, run_dir = load.open_run(run)
+        from cherenkov_mlops.commands import compress as command
+        from cherenkov_mlops.config.load import open_run
+        from cherenkov_mlops.config.rates import parse_rate
+
+        rate_hz = parse_rate(budget, "--budget") if budget is not None else None
+        config, run_dir = open_run(run)
         session.logs = run_dir.logs
-        stage = import_module("cherenkov_mlops.commands.compress")
-        stage.check_trained(config, run_dir)
+        command.check_trained(config, run_dir)
         made = None
         if to:
             formats = list(dict.fromkeys(each.value for each in to))
-            done = stage.run(config, run_dir, formats, force=force)
-            made = [load.open_run(each.run_dir.path) for each in done]
-            _show_sizes(session, done)
+            done = command.run(config, run_dir, formats, force=force)
+            made = [open_run(each.run_dir.path) for each in done]
+            _show_sizes(done)
         if measure:
             _measure(session, config, run_dir, made)
         if rate_hz is not None:
@@ -82,7 +81,9 @@ def compress(
             session.show(f"next: cherenkov-mlops test {made[0][1].path}")
 
 
-def _show_sizes(session: "Session", done: "Sequence[Compressed]") -> None:
+def _show_sizes(done: "Sequence[Compressed]") -> None:
+    from cherenkov_mlops.console import show_table
+
     columns = ("run", "MB", "zipped MB", "of Keras'", "largest difference")
     rows = [
         (
@@ -94,7 +95,7 @@ def _show_sizes(session: "Session", done: "Sequence[Compressed]") -> None:
         )
         for each in done
     ]
-    _show_table(columns, rows)
+    show_table(columns, rows, numbers=True)
 
 
 def _measure(
@@ -103,26 +104,23 @@ def _measure(
     run_dir: RunDir,
     made: "list[tuple[RunConfig, RunDir]] | None",
 ) -> None:
-    stage = import_module("cherenkov_mlops.commands.costs")
-    exports = stage.find_exports(run_dir) if made is None else made
-    costs = stage.measure_runs([(config, run_dir), *exports])
-    session.show(stage.describe_network(config, run_dir))
-    _show_table(stage.COST_COLUMNS, [stage.describe_costs(each) for each in costs])
+    from cherenkov_mlops.commands import costs
+    from cherenkov_mlops.console import show_table
+
+    exports = costs.find_exports(run_dir) if made is None else made
+    found = costs.measure_runs([(config, run_dir), *exports])
+    session.show(costs.describe_network(config, run_dir))
+    rows = [costs.describe_costs(each) for each in found]
+    show_table(costs.COST_COLUMNS, rows, numbers=True)
 
 
 def _find_best(session: "Session", config: "RunConfig", run_dir: RunDir, rate_hz: float) -> None:
-    stage = import_module("cherenkov_mlops.commands.budget")
-    budget = stage.run(config, run_dir, rate_hz)
-    _show_table(stage.columns(budget), [stage.describe(budget, each) for each in budget.offers])
-    for line in stage.advise(budget):
+    from cherenkov_mlops.commands import budget as command
+    from cherenkov_mlops.console import show_table
+
+    budget = command.run(config, run_dir, rate_hz)
+    rows = [command.describe(budget, each) for each in budget.offers]
+    show_table(command.columns(budget), rows, numbers=True)
+    for line in command.advise(budget):
         session.show(line)
-    stage.check_budget(budget)
-
-
-def _show_table(columns: "Sequence[str]", rows: "Sequence[Sequence[str]]") -> None:
-    table = import_module("rich.table").Table(box=None, pad_edge=False)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    rich.print(table)
+    command.check_budget(budget)

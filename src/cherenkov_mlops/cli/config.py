@@ -1,119 +1,33 @@
-"""Options of all commands, and the commands ``init`` and ``config ...``; quick to import."""
+"""The commands ``init`` and ``config ...``."""
 
-from enum import StrEnum
-from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cherenkov_mlops.errors import ConfigError, DataError, UserError
-from cherenkov_mlops.run_dir import write_text_atomically
+from cherenkov_mlops.cli.options import (
+    Config,
+    Output,
+    Overrides,
+    Overwrite,
+    open_session,
+    write_or_show,
+)
+from cherenkov_mlops.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from cherenkov_mlops.config.schema import RunConfig
-    from cherenkov_mlops.console import Session
 
 config_app = typer.Typer(
     help="Check, show and convert configurations.", no_args_is_help=True, rich_markup_mode=None
 )
 
-Config = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="YAML file, or the folder of an existing run.")
-]
-Overrides = Annotated[
-    list[str],
-    typer.Option(
-        "-o",
-        default_factory=list,
-        show_default=False,
-        metavar="KEY=VALUE",
-        help="Change one option, as -o train.n_epochs=5; may be repeated.",
-    ),
-]
-Overwrite = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run; write nothing.")]
-Force = Annotated[bool, typer.Option("--force", help="Run again what is complete.")]
-Strict = Annotated[
-    bool, typer.Option("--strict", help="Refuse results of which anything is missing or wrong.")
-]
-Figures = Annotated[
-    Path | None,
-    typer.Option("--figures", metavar="DIR", help="Write each figure there too, as PDF and PNG."),
-]
-Deadline = Annotated[
-    str | None,
-    typer.Option(
-        "--deadline",
-        metavar="TIME",
-        help="Time until the training has to stop, from now, as 11:30:00, 1-12:00:00 or 90 "
-        "(minutes); it stops with exit code 75, and the same command goes on.",
-    ),
-]
-
-
-class LastStage(StrEnum):
-    """Stages that a chain may end with."""
-
-    PREPARE = "prepare"
-    TRAIN = "train"
-    TEST = "test"
-    REPORT = "report"
-
-
-Until = Annotated[LastStage, typer.Option("--until", help="The last stage.")]
-NoCache = Annotated[
-    bool, typer.Option("--no-cache", help="Read the HDF5 files; make no copy of the pixels.")
-]
-Engine = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ENGINE",
-        help="What computes the network: keras, litert, onnx, openvino, or auto: the fastest that "
-        "gives Keras' numbers within 1e-5.",
-    ),
-]
-FailUnder = Annotated[
-    list[str],
-    typer.Option(
-        "--fail-under",
-        default_factory=list,
-        show_default=False,
-        metavar="METRIC=BOUND",
-        help="End with exit code 4 if the metric is lower, as auc=0.9; may be repeated.",
-    ),
-]
-FailOver = Annotated[
-    list[str],
-    typer.Option(
-        "--fail-over",
-        default_factory=list,
-        show_default=False,
-        metavar="METRIC=BOUND",
-        help="End with exit code 4 if the metric is higher, as mdae=0.3; may be repeated.",
-    ),
-]
-Output = Annotated[Path | None, typer.Option("--output", help="File to write, else the terminal.")]
-
-
-def with_cache(overrides: list[str], no_cache: bool) -> list[str]:
-    """``--no-cache`` is a short name for an option."""
-    return [*overrides, "data.cache=false"] if no_cache else overrides
-
-
-def with_engine(overrides: list[str], engine: str | None) -> list[str]:
-    """``--engine`` is a short name for an option."""
-    return [*overrides, f"test.engine={engine}"] if engine else overrides
-
-
-def open_session(command: str) -> "Session":
-    """Terminal, log file and exit codes of one command; imported late, for the help is quick."""
-    return import_module("cherenkov_mlops.console").Session(command)
-
 
 def init(
-    output: Annotated[Path, typer.Option(help="YAML file to write.")] = Path("study.yaml"),
+    output: Annotated[Path, typer.Option(help="YAML file to write; - is the terminal.")] = Path(
+        "study.yaml"
+    ),
     task: Annotated[
         str, typer.Option(help="type, energy, cameradirection or skydirection.")
     ] = "type",
@@ -122,9 +36,11 @@ def init(
 ) -> None:
     """Write a commented configuration to start from."""
     with open_session("init") as session:
-        template = import_module("cherenkov_mlops.config.template")
-        text = template.make_template(task, telescope, output.stem)
-        _write_or_show(session, text, output, force)
+        from cherenkov_mlops.config.template import make_template
+
+        name = "study" if str(output) == "-" else output.stem
+        text = make_template(task, telescope, name)
+        write_or_show(session, text, output, force)
 
 
 @config_app.command()
@@ -134,11 +50,16 @@ def check(config: Config, overrides: Overrides) -> None:
     Names of CTLearn's options and missing files are among them.
     """
     with open_session("config-check") as session:
-        loaded = _load(config, overrides)
-        problems = _find_missing_files(loaded)
+        from cherenkov_mlops.config.load import open_run
+        from cherenkov_mlops.pipeline.stage import check_cluster_names
+
+        loaded, _ = open_run(config, overrides)
+        problems = _find_missing_files(loaded) + check_cluster_names(loaded)
         if loaded.ctlearn:
-            tool_config = import_module("cherenkov_mlops.models.ctlearn_options")
-            problems += tool_config.check_trait_names(loaded)
+            # Knows all of CTLearn, which takes seconds to import.
+            from cherenkov_mlops.models.ctlearn_options import check_trait_names
+
+            problems += check_trait_names(loaded)
         if problems:
             raise ConfigError(problems)
         session.show(f"{config}: no mistakes")
@@ -146,7 +67,8 @@ def check(config: Config, overrides: Overrides) -> None:
 
 def _find_missing_files(config: "RunConfig") -> list[str]:
     """One line for each path or pattern of a configuration that names no file."""
-    files = import_module("cherenkov_mlops.data.files")
+    from cherenkov_mlops.data.files import expand_patterns
+
     problems = []
     for key in (
         f"{part}.{label}" for part in ("train", "test") for label in ("signal", "background")
@@ -154,7 +76,7 @@ def _find_missing_files(config: "RunConfig") -> list[str]:
         for number, pattern in enumerate(attrgetter(key)(config.data)):
             try:
                 name = f"data.{key}[{number}]"
-                files.expand_patterns([pattern], f"{config.locate(name)}: {name}")
+                expand_patterns([pattern], f"{config.locate(name)}: {name}")
             except DataError as error:
                 problems.append(str(error))
     for name in ("model.file", "model.load_model_from"):
@@ -171,8 +93,10 @@ def show(config: Config, overrides: Overrides) -> None:
     What it extends and the overrides are filled in.
     """
     with open_session("config-show") as session:
-        loaded = _load(config, overrides)
-        session.show(import_module("cherenkov_mlops.config.text").to_yaml(loaded.dump()))
+        from cherenkov_mlops.config.load import open_run
+        from cherenkov_mlops.config.text import to_yaml
+
+        session.show(to_yaml(open_run(config, overrides)[0].dump()))
 
 
 @config_app.command()
@@ -183,9 +107,10 @@ def schema(
 ) -> None:
     """Print all options as JSON Schema for editors, or as a page."""
     with open_session("config-schema") as session:
-        document = import_module("cherenkov_mlops.config.document")
-        text = document.make_markdown() if markdown else document.make_json_schema()
-        _write_or_show(session, text, output, force)
+        from cherenkov_mlops.config.document import make_json_schema, make_markdown
+
+        text = make_markdown() if markdown else make_json_schema()
+        write_or_show(session, text, output, force)
 
 
 @config_app.command()
@@ -198,22 +123,9 @@ def convert(
 ) -> None:
     """Rewrite a configuration of the pipeline's predecessor."""
     with open_session("config-convert") as session:
-        text, warnings = import_module("cherenkov_mlops.config.convert").convert_file(old)
-        _write_or_show(session, text, output, force)
+        from cherenkov_mlops.config.convert import convert_file
+
+        text, warnings = convert_file(old)
+        write_or_show(session, text, output, force)
         for warning in warnings:
             session.warn(warning)
-
-
-def _write_or_show(session: "Session", text: str, output: Path | None, force: bool) -> None:
-    if output is None:
-        session.show(text)
-        return
-    if output.exists() and not force:
-        raise UserError(f"{output}: exists already; write --force to replace it, or another name")
-    write_text_atomically(output, text)
-    session.show(f"{output}: written")
-
-
-def _load(path: Path, overrides: list[str]) -> "RunConfig":
-    config, _ = import_module("cherenkov_mlops.config.load").open_run(path, overrides)
-    return config

@@ -1,13 +1,11 @@
 """The commands ``convert``, ``merge`` and ``slim``."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import rich
 import typer
 
-from cherenkov_mlops.cli.config import open_session
+from cherenkov_mlops.cli.options import open_session
 
 if TYPE_CHECKING:
     from cherenkov_mlops.conversion.converting import Converted
@@ -19,7 +17,6 @@ DL1Inputs = Annotated[
     list[str],
     typer.Argument(metavar="INPUT...", help="DL1 files, patterns, or folders of *.h5."),
 ]
-WIDTH = 200
 Replace = Annotated[bool, typer.Option("--force", help="Make again what is there.")]
 
 
@@ -62,28 +59,17 @@ def convert(
     exit code is 3 then.
     """
     with open_session("convert") as session:
-        task = import_module("cherenkov_mlops.conversion.task")
-        stage = import_module("cherenkov_mlops.commands.convert")
-        options = task.ConvertOptions(images, parameters, waveforms, focal_length, ctapipe_config)
+        from cherenkov_mlops.commands import convert as command
+        from cherenkov_mlops.console import show_table
+        from cherenkov_mlops.conversion.converting import refuse_failures
+        from cherenkov_mlops.conversion.task import ConvertOptions
+
+        options = ConvertOptions(images, parameters, waveforms, focal_length, ctapipe_config)
         session.logs = output
-        converted = stage.run(inputs, output, options, jobs=jobs, force=force)
-        _show_table(converted)
-        converting = import_module("cherenkov_mlops.conversion.converting")
-        converting.refuse_failures(converted, output / "convert.log")
-
-
-def _show_table(converted: "list[Converted]") -> None:
-    """Print one row a file, then what failed and why."""
-    table = import_module("rich.table").Table(box=None, pad_edge=False)
-    for name in ("file", "events", "images", "seconds", "particles", "notes"):
-        table.add_column(name, overflow="fold")
-    for each in converted:
-        table.add_row(each.source.name, *_describe(each))
-    console = rich.get_console()
-    if not console.is_terminal:
-        # Nothing has to fit into a window.
-        console.width = WIDTH
-    console.print(table)
+        converted = command.run(inputs, output, options, jobs=jobs, force=force)
+        columns = ("file", "events", "images", "seconds", "particles", "notes")
+        show_table(columns, [[each.source.name, *_describe(each)] for each in converted])
+        refuse_failures(converted, output / "convert.log")
 
 
 def _describe(each: "Converted") -> list[str]:
@@ -114,9 +100,9 @@ def merge(
     Rows stay in the order of the inputs.
     """
     with open_session("merge"):
-        import_module("cherenkov_mlops.commands.merge").run(
-            inputs, output, into=into, name=name, remove_inputs=remove_inputs, force=force
-        )
+        from cherenkov_mlops.commands import merge as command
+
+        command.run(inputs, output, into=into, name=name, remove_inputs=remove_inputs, force=force)
 
 
 def slim(
@@ -135,6 +121,8 @@ def slim(
     Keeps configuration, dl1, and the simulated showers with all that effective areas need.
     """
     with open_session("slim"):
-        slimming = import_module("cherenkov_mlops.conversion.slimming")
-        options = slimming.SlimOptions(telescope_truth, codec, level)
-        import_module("cherenkov_mlops.commands.slim").run(inputs, output, options, force=force)
+        from cherenkov_mlops.commands import slim as command
+        from cherenkov_mlops.conversion.slimming import SlimOptions
+
+        options = SlimOptions(telescope_truth, codec, level)
+        command.run(inputs, output, options, force=force)

@@ -1,12 +1,11 @@
 """The commands ``demo`` and ``simulate``."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cherenkov_mlops.cli.config import Force, Overwrite, open_session
+from cherenkov_mlops.cli.options import Force, Overwrite, open_session
 
 
 def demo(
@@ -24,8 +23,9 @@ def demo(
     Needs neither data nor a GPU.
     """
     with open_session("demo"):
-        stage = import_module("cherenkov_mlops.commands.demo")
-        stage.run(folder, seed=seed, force=force, data_only=data_only)
+        from cherenkov_mlops.commands import demo as command
+
+        command.run(folder, seed=seed, force=force, data_only=data_only)
 
 
 def simulate(
@@ -72,4 +72,6 @@ def simulate(
     """
     options = dict(locals())
     with open_session("simulate"):
-        import_module("cherenkov_mlops.commands.simulate").run(**options)
+        from cherenkov_mlops.commands import simulate as command
+
+        command.run(**options)

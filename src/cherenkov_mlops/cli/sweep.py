@@ -1,12 +1,11 @@
 """The commands ``sweep`` and ``study``."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cherenkov_mlops.cli.config import DryRun, open_session
+from cherenkov_mlops.cli.options import DryRun, open_session
 from cherenkov_mlops.errors import UserError
 
 
@@ -35,24 +34,25 @@ def sweep(
     Complete runs are passed over; the same command goes on after an end.
     """
     with open_session("sweep") as session:
-        loaded = import_module("cherenkov_mlops.sweep.plan").load_sweep(path)
-        stage = import_module("cherenkov_mlops.sweep.running")
+        from cherenkov_mlops.sweep import array, guided, running
+        from cherenkov_mlops.sweep.plan import load_sweep
+
+        loaded = load_sweep(path)
         if dry_run:
-            for line in stage.describe_sweep(loaded, local):
+            for line in running.describe_sweep(loaded, local):
                 session.show(line)
             return
         session.logs = loaded.folder / "logs"
-        jobs = import_module("cherenkov_mlops.sweep.array")
         if loaded.is_guided:
             if submit or collect:
                 raise UserError(f"{path}: random.guided_by: such a sweep runs here, by --local")
-            import_module("cherenkov_mlops.sweep.guided").run(loaded, local)
+            guided.run(loaded, local)
         elif submit:
-            jobs.submit_sweep(loaded, at_once)
+            array.submit_sweep(loaded, at_once)
         elif collect:
-            jobs.collect(loaded)
+            array.collect(loaded)
         else:
-            stage.run(loaded, local)
+            running.run(loaded, local)
 
 
 def study(
@@ -67,4 +67,6 @@ def study(
     The page has each metric against sparsity, sizes, and a verdict a row.
     """
     with open_session("study"):
-        import_module("cherenkov_mlops.commands.study").run(sources, output)
+        from cherenkov_mlops.commands import study as command
+
+        command.run(sources, output)

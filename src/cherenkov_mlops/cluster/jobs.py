@@ -15,11 +15,6 @@ from cherenkov_mlops.errors import ConfigError
 from cherenkov_mlops.registry import did_you_mean
 
 SCRIPTS = Path(__file__).parents[1] / "slurm"
-#: Stages that use a GPU if there is one.
-WITH_GPU = ("train", "test", "sweep")
-#: Stages to which the time, memory and processors of the section as a whole apply.
-LONG = ("train", "sweep")
-
 _SBATCH = re.compile(r"^#SBATCH --(time|mem|cpus-per-task)=(\S+)", re.MULTILINE)
 _UNITS = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
 
@@ -32,6 +27,9 @@ class Request:
     ----------
     stage : str
         Its stage, and name of its script.
+    gpu, long : bool
+        Whether it may have GPUs, and whether time, memory and processors of the section as a whole
+        are meant for it.
     partition, account, time, memory : str or None
         As SLURM writes them.
     gpus, cpus : int or None
@@ -41,6 +39,8 @@ class Request:
     """
 
     stage: str
+    gpu: bool = False
+    long: bool = False
     partition: str | None = None
     account: str | None = None
     time: str | None = None
@@ -81,26 +81,45 @@ def to_megabytes(text: str) -> int:
     return round(float(number) * _UNITS[unit])
 
 
-def make_request(stage: str, section: SlurmSection) -> Request:
-    """What the job of a stage asks for, by the section ``slurm``."""
-    own = section.stages.get(stage)
+def make_request(
+    stage: str,
+    section: SlurmSection,
+    *,
+    gpu: bool = False,
+    long: bool = False,
+    also: Sequence[str] = (),
+) -> Request:
+    """Put together what the job of a stage asks for, by the section ``slurm``.
+
+    Parameters
+    ----------
+    stage : str
+        Its name.
+    section : SlurmSection
+        The section.
+    gpu, long : bool
+        See `Request`.
+    also : sequence of str
+        Commands that run this stage, too: their sections count where its own says nothing.
+    """
     values: dict = {"partition": section.partition, "account": section.account}
-    if stage in LONG:
+    if long:
         values |= {"time": section.time, "memory": section.memory, "cpus": section.cpus}
-    if stage in WITH_GPU:
+    if gpu:
         values["gpus"] = section.gpus
-    if own is not None:
-        values |= {key: value for key, value in own.model_dump().items() if value is not None}
+    for name in (*also, stage):
+        if (own := section.stages.get(name)) is not None:
+            values |= {key: value for key, value in own.model_dump().items() if value is not None}
     extra = list(section.options)
-    if stage in LONG and section.signal_s is not None:
+    if long and section.signal_s is not None:
         extra.append(f"--signal=B:USR2@{section.signal_s}")
-    return Request(stage, extra=tuple(extra), **values)
+    return Request(stage, gpu, long, extra=tuple(extra), **values)
 
 
 def find_excess(
     requests: Sequence[Request], partitions: Sequence[Partition]
 ) -> list[tuple[str, str]]:
-    """Key and complaint for each request that no node of its partition can ever fulfil.
+    """Find key and complaint for each request that no node of its partition can ever fulfil.
 
     SLURM takes such jobs on many sites, and lets them wait for ever.
     """
@@ -120,12 +139,18 @@ def find_excess(
 def _excess(request: Request, nodes: Sequence[Partition]) -> list[tuple[str, str]]:
     stage, name = request.stage, nodes[0].name
     seconds, memory, cpus = request.needs()
+
+    def key(what: str) -> str:
+        """Option that decides it."""
+        of_all = request.gpu if what == "gpus" else request.long
+        return f"slurm.{what}" if of_all else f"slurm.stages.{stage}.{what}"
+
     limits = [each.seconds for each in nodes if each.seconds is not None]
     problems = []
     if limits and seconds > max(limits):
         most_s, got_s = format_duration(max(limits)), format_duration(seconds)
         said = f"{stage}: expected at most {most_s}, the limit of partition {name}, got {got_s}"
-        problems.append((_key(stage, "time"), said))
+        problems.append((key("time"), said))
     for what, wanted, most in (
         ("memory", memory, max(each.memory_mb for each in nodes)),
         ("cpus", cpus, max(each.cpus for each in nodes)),
@@ -134,20 +159,14 @@ def _excess(request: Request, nodes: Sequence[Partition]) -> list[tuple[str, str
         if wanted > most:
             unit = " MB" if what == "memory" else ""
             said = f"expected at most {most}{unit}, what a node of partition {name} has"
-            problems.append((_key(stage, what), f"{stage}: {said}, got {wanted}{unit}"))
+            problems.append((key(what), f"{stage}: {said}, got {wanted}{unit}"))
     return problems
-
-
-def _key(stage: str, name: str) -> str:
-    """Option that decides it."""
-    of_all = WITH_GPU if name == "gpus" else LONG
-    return f"slurm.{name}" if stage in of_all else f"slurm.stages.{stage}.{name}"
 
 
 def refuse_excess(
     requests: Sequence[Request], partitions: Sequence[Partition], config: RunConfig
 ) -> None:
-    """Pass silently if each request can be fulfilled, else ``ConfigError`` with all that cannot."""
+    """Raise ConfigError with all requests that no node can fulfil."""
     if found := find_excess(requests, partitions):
         raise ConfigError(
             [": ".join(filter(None, (config.locate(key), key, said))) for key, said in found]

@@ -10,7 +10,7 @@ from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import Metric, metrics_of
 from cherenkov_mlops.metrics.base import KINDS
-from cherenkov_mlops.pipeline.record import RunRecord
+from cherenkov_mlops.pipeline.lifecycle import is_made
 from cherenkov_mlops.prediction.companions import tested_model
 from cherenkov_mlops.results import Results, read_results
 from cherenkov_mlops.run_dir import RunDir
@@ -166,5 +166,4 @@ def _form(config: RunConfig) -> str:
 
 
 def _read_tested(run_dir: RunDir) -> Results | None:
-    tested = RunRecord.read(run_dir).state("test") == "complete" and run_dir.metrics.is_file()
-    return read_results(run_dir.metrics) if tested else None
+    return read_results(run_dir.metrics) if is_made(run_dir.metrics, run_dir) else None

@@ -21,7 +21,9 @@ from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.models.builder import load_custom_code, load_model_file
 from cherenkov_mlops.models.cost import file_sizes, model_facts
 from cherenkov_mlops.models.networks import load_network, predict
+from cherenkov_mlops.pipeline.lifecycle import is_made
 from cherenkov_mlops.pipeline.record import RunRecord
+from cherenkov_mlops.pipeline.stage import maker_of
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
 
 #: What is as large as the training itself, or of no use without it.
@@ -94,7 +96,7 @@ def run(
 
 def check_trained(config: RunConfig, run_dir: RunDir) -> None:
     """Pass silently if the run has a trained model of its own; ``UserError`` if not."""
-    if config.export is not None or RunRecord.read(run_dir).state("train") != "complete":
+    if config.export is not None or not is_made(run_dir.train_dir, run_dir):
         what = "an export" if config.export else "a run that is not trained"
         raise UserError(f"compress: {run_dir.path}: expected a trained run, got {what}")
 
@@ -115,7 +117,10 @@ def _new_run(config: RunConfig, source: RunDir, target: RunDir, kind: str) -> It
         write_text_atomically(made.config, to_yaml(copy.dump()))
         write_text_atomically(made.resolved_config, to_yaml(copy.dump()))
         record = RunRecord.read(source).content
-        stages = {name: record["stages"][name] for name in ("prepare", "train")}
+        makers = [
+            maker_of(part, source).name for part in (source.manifest.parent, source.train_dir)
+        ]
+        stages = {name: record["stages"][name] for name in makers}
         about = {"id": uuid.uuid4().hex, "name": target.name, "exported_from": record["id"]}
         write_json_atomically(made.record, record | about | {"stages": stages})
         yield made

@@ -11,10 +11,10 @@ from typing import Literal
 
 from cherenkov_mlops.cluster import slurm
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.data.checks import find_in_training_files
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.durations import format_duration
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.pipeline.data_checks import find_in_training_files
 from cherenkov_mlops.provenance import machine, package_versions
 from cherenkov_mlops.training.devices import loaded_driver, try_gpus
 from cherenkov_mlops.training.estimating import estimate_training

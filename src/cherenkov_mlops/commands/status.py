@@ -2,15 +2,16 @@
 
 import csv
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cherenkov_mlops.cluster import slurm
 from cherenkov_mlops.commands.submit import ANY_STAGE, read_jobs
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.pipeline.lifecycle import STAGES
+from cherenkov_mlops.pipeline.lifecycle import first_incomplete
 from cherenkov_mlops.pipeline.record import RunRecord
+from cherenkov_mlops.pipeline.stage import names
 from cherenkov_mlops.run_dir import RunDir
 
 
@@ -70,28 +71,25 @@ def find_runs(given: list[Path], default: Path = Path("runs")) -> list[RunDir]:
 def read_status(run_dir: RunDir) -> Status:
     """How far the run is."""
     record = RunRecord.read(run_dir)
-    left = [stage for stage in STAGES if record.state(stage) != "complete"]
-    stage = left[0] if left else STAGES[-1]
+    stage = first_incomplete(record) or names()[-1]
     epoch, val_loss = _training(run_dir)
-    jobs = [entry for entry in read_jobs(run_dir) if entry["stage"] in (stage, ANY_STAGE)]
     status = Status(run_dir.name, stage, record.state(stage) or "not started", epoch, val_loss)
-    return _with_job(status, jobs[-1]["job"]) if jobs else status
-
-
-def _with_job(status: Status, job: str) -> Status:
-    state = slurm.read_job(job)
+    jobs = [entry["job"] for entry in read_jobs(run_dir) if entry["stage"] in (stage, ANY_STAGE)]
+    if not jobs:
+        return status
+    state = slurm.read_job(jobs[-1])
     if state is None:
-        return Status(**{**vars(status), "job": job, "job_state": "unknown"})
+        return replace(status, job=jobs[-1], job_state="unknown")
     said = [state.state, f"({state.reason})" if state.reason not in ("", "None") else ""]
     if state.restarts:
         said.append(f"restarted {state.restarts} times")
-    about = {
-        "job": job,
-        "job_state": " ".join(filter(None, said)),
-        "left": state.left,
-        "efficiency": slurm.read_efficiency(job) if state.state in slurm.ENDED else "",
-    }
-    return Status(**{**vars(status), **about})
+    return replace(
+        status,
+        job=jobs[-1],
+        job_state=" ".join(filter(None, said)),
+        left=state.left,
+        efficiency=slurm.read_efficiency(jobs[-1]) if state.state in slurm.ENDED else "",
+    )
 
 
 def _training(run_dir: RunDir) -> tuple[str, str]:
@@ -102,12 +100,11 @@ def _training(run_dir: RunDir) -> tuple[str, str]:
         losses = [float(row["val_loss"]) for row in csv.DictReader(stream)]
     if not losses:
         return "", ""
-    return f"{len(losses)}/{_planned(run_dir)}", f"{losses[-1]:.4g}, best {min(losses):.4g}"
-
-
-def _planned(run_dir: RunDir) -> str:
     try:
-        record = json.loads(run_dir.training_record.read_text(encoding="utf-8"))
-        return str(record["scheduled_epochs"])
+        planned = json.loads(run_dir.training_record.read_text(encoding="utf-8"))[
+            "scheduled_epochs"
+        ]
     except (OSError, ValueError, KeyError):
-        return str(open_run(run_dir.path)[0].train.n_epochs)
+        # Written at the end of a training only.
+        planned = open_run(run_dir.path)[0].train.n_epochs
+    return f"{len(losses)}/{planned}", f"{losses[-1]:.4g}, best {min(losses):.4g}"

@@ -11,10 +11,9 @@ from typing import Any
 from cherenkov_mlops.cluster import slurm
 from cherenkov_mlops.cluster.jobs import Request, job_environment, make_request, refuse_excess
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.pipeline.lifecycle import STAGES
+from cherenkov_mlops.errors import ConfigError, UserError
+from cherenkov_mlops.pipeline.stage import COMMANDS, STAGES, check_cluster_names, expand
 from cherenkov_mlops.provenance import timestamp
-from cherenkov_mlops.registry import did_you_mean
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ def run(
     *,
     chain: int | None = None,
 ) -> list[tuple[str, str]]:
-    """Stage and number of each job; they are kept in the run folder, too.
+    """Submit the jobs: stage and number of each, which are kept in the run folder, too.
 
     Parameters
     ----------
@@ -71,7 +70,7 @@ def run(
     given : Path
         What the jobs' commands take: its YAML file or folder.
     stages : sequence of str
-        Which stages, in any order.
+        Which stages, or commands of several, in any order.
     overrides : sequence of str
         ``KEY=VALUE``, passed on.
     chain : int, optional
@@ -82,7 +81,7 @@ def run(
     UserError
         SLURM is not here, or refuses a job; jobs submitted before are cancelled.
     ConfigError
-        A job asks for more than its partition has.
+        ``slurm.stages`` names no stage, or a job asks for more than its partition has.
     """
     steps = plan(config, run_dir, given, stages, overrides, chain=chain)
     refuse_excess([step.request for step in steps], slurm.read_partitions(), config)
@@ -116,14 +115,26 @@ def plan(
     chain: int | None = None,
 ) -> list[Step]:
     """The jobs, in their order."""
+    if problems := check_cluster_names(config):
+        raise ConfigError(problems)
     arguments = [str(given.absolute())]
     for override in overrides:
         arguments += ["-o", override]
+    # A percent sign begins a pattern of SLURM.
+    folder = str(run_dir.logs.absolute()).replace("%", "%%")
     steps = []
-    for stage in _in_order(stages):
+    for name in expand(stages, "--stages"):
+        stage = STAGES[name]
+        # The section of a command holds for that of its stages that may have GPUs: its long one.
+        also = [command for command, parts in COMMANDS.items() if stage.gpu and name in parts]
+        request = make_request(name, config.slurm, gpu=stage.gpu, long=stage.long, also=also)
+        names = (
+            f"--job-name={config.run.name}-{name}",
+            f"--output={folder}/slurm-{name}-%j.log",
+        )
+        request = replace(request, extra=(*names, *request.extra))
         settings = job_environment(config.slurm)
-        request = _with_names(make_request(stage, config.slurm), config, run_dir)
-        if stage == "train" and chain is not None:
+        if stage.resumes and chain is not None:
             settings["CHERENKOV_MLOPS_RESTARTS"] = "0"
             first = Step(request, tuple(arguments), "afterok", settings)
             steps += [first, *[replace(first, after="afterany")] * (chain - 1)]
@@ -140,24 +151,6 @@ def describe(steps: Sequence[Step]) -> list[str]:
         lines.append(shlex.join(slurm.sbatch_command(step.request.script, step.arguments, options)))
         earlier = f"JOB_{number}"
     return lines
-
-
-def _in_order(stages: Sequence[str]) -> list[str]:
-    for stage in stages:
-        if stage not in STAGES:
-            raise UserError(f"--stages: no stage '{stage}'; {did_you_mean(stage, list(STAGES))}")
-    return [stage for stage in STAGES if stage in stages]
-
-
-def _with_names(request: Request, config: RunConfig, run_dir: RunDir) -> Request:
-    """With a job name, and a log file in the run folder."""
-    # A percent sign begins a pattern of SLURM.
-    folder = str(run_dir.logs.absolute()).replace("%", "%%")
-    names = (
-        f"--job-name={config.run.name}-{request.stage}",
-        f"--output={folder}/slurm-{request.stage}-%j.log",
-    )
-    return replace(request, extra=(*names, *request.extra))
 
 
 def record_jobs(run_dir: RunDir, jobs: Sequence[tuple[str, str]]) -> None:

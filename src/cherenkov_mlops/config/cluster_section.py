@@ -1,6 +1,6 @@
 """The section ``slurm``: what jobs of a cluster ask for."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -30,7 +30,7 @@ class SlurmSection(Section):
     """What a SLURM job asks for; nothing here changes a result."""
 
     partition: str | None = Field(None, description="Partition (queue) of all stages.")
-    gpus: int | None = Field(None, ge=0, description="Number of GPUs of train and test.")
+    gpus: int | None = Field(None, ge=0, description="Number of GPUs of train and predict.")
     cpus: int | None = Field(None, ge=1, description="Number of processors of train.")
     time: Duration | None = Field(
         None, description="Time limit of train, hours:minutes:seconds, as 12:00:00."
@@ -54,6 +54,9 @@ class SlurmSection(Section):
     options: list[str] = Field(
         [], description="Further options of sbatch for all stages, as --constraint=a100."
     )
-    stages: dict[Literal["prepare", "train", "test", "report"], StageSlurmSection] = Field(
-        {}, description="What single stages ask for instead, as {test: {time: 08:00:00}}."
+    # Which stages there are, the table of stages says: `config check` and `submit` ask it.
+    stages: dict[str, StageSlurmSection] = Field(
+        {},
+        description="What single stages ask for instead, as {predict: {time: 08:00:00}}; `test` "
+        "stands for `predict`.",
     )

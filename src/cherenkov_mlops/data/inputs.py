@@ -56,6 +56,14 @@ class Inputs:
         """Files of all labels."""
         return [file for files in self.files.values() for file in files]
 
+    @property
+    def energy_range_tev(self) -> tuple[float, float]:
+        """Lowest and highest true energy [TeV] of all files; zeros if there is no shower."""
+        ranges = [f.energy_range_tev for f in self.all_files() if any(f.energy_range_tev)]
+        if not ranges:
+            return 0.0, 0.0
+        return min(low for low, _ in ranges), max(high for _, high in ranges)
+
     def as_dict(self) -> dict:
         """Plain types, for JSON."""
         files = {label: [file.as_dict() for file in files] for label, files in self.files.items()}

@@ -14,24 +14,16 @@ from typing import Any, TextIO
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.errors import DataError, TimeLimitReached, UserError
 from cherenkov_mlops.pipeline.record import RunRecord, fingerprint
+from cherenkov_mlops.pipeline.stage import Stage
 from cherenkov_mlops.provenance import timestamp
 from cherenkov_mlops.run_dir import RunDir, remove_temporary_files
+from cherenkov_mlops.training.backup import Backup
 
 log = logging.getLogger(__name__)
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 ALMOST_FULL_BYTES = 64 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
-def outputs_of(stage: str, run_dir: RunDir) -> list[Path]:
-    """Files and folders that the stage makes; the first one is there if the stage is complete."""
-    return {
-        "prepare": [run_dir.path / "prepare"],
-        "train": [run_dir.train_dir],
-        "test": [run_dir.metrics, run_dir.test_dir],
-        "report": [run_dir.report, run_dir.model_card],
-    }[stage]
 
 
 class Attempt:
@@ -43,12 +35,14 @@ class Attempt:
 
     Parameters
     ----------
-    stage, config, run_dir : str, RunConfig, RunDir
+    stage, config, run_dir : Stage, RunConfig, RunDir
         What is attempted.
-    goes_on : bool
-        Whether the output of the last attempt is to be continued.
+    backup : Backup, optional
+        State that an earlier attempt left and this one goes on from; its output stays in place.
     ignored : dict, optional
         Options that are asked for but come too late.
+    options : dict, optional
+        Options of the command line, for the body of the stage.
 
     Raises
     ------
@@ -60,17 +54,18 @@ class Attempt:
 
     def __init__(
         self,
-        stage: str,
+        stage: Stage,
         config: RunConfig,
         run_dir: RunDir,
         *,
-        goes_on: bool = False,
+        backup: Backup | None = None,
         ignored: dict[str, Any] | None = None,
+        options: dict[str, Any] | None = None,
     ):
         self.stage, self.config, self.run_dir = stage, config, run_dir
-        self.goes_on, self.ignored = goes_on, ignored or {}
+        self.backup, self.ignored, self.options = backup, ignored or {}, options or {}
         self.number = 0
-        self.outputs = outputs_of(stage, run_dir)
+        self.outputs = stage.outputs(run_dir)
         self.is_new_run = not run_dir.path.exists()
         self._handler: logging.Handler | None = None
         self._lock: TextIO | None = None
@@ -80,19 +75,33 @@ class Attempt:
         self.record = RunRecord.read(self.run_dir)
         # Taken before the work: an input that changes meanwhile is noticed the next time. Before
         # any file is written, too: a missing input must leave nothing behind.
-        self.made_of = fingerprint(self.stage, self.config, self.run_dir, self.record)
+        self.made_of = fingerprint(self.stage.name, self.config, self.run_dir, self.record)
+        run_dir = self.run_dir
         with ExitStack() as stack:
             stack.push(self.__exit__)
-            self.run_dir.logs.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(self.run_dir)
-            self._check_unchanged()
-            self._open_log()
-            self._clean()
-            self.config.write_to(self.run_dir)
+            run_dir.logs.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(run_dir)
+            if RunRecord.read(run_dir).content != self.record.content:
+                # What was decided, was decided on a record that another process has changed.
+                self._close()
+                self._lock = None
+                raise UserError(
+                    f"{run_dir.path}: another process has just worked on this run; give the same "
+                    "command again"
+                )
+            self._handler = logging.FileHandler(
+                run_dir.logs / f"{self.stage.name}.log", encoding="utf-8"
+            )
+            self._handler.setFormatter(logging.Formatter(LOG_FORMAT))
+            logging.getLogger("cherenkov_mlops").addHandler(self._handler)
+            for folder in (run_dir.path, run_dir.logs, run_dir.train_dir, run_dir.backup.parent):
+                remove_temporary_files(folder)
+            self.config.write_to(run_dir)
             # In this order: as long as the record says that the stage is complete, its output
             # is whole, here or aside.
-            self._set_aside()
-            self.number = self.record.start(self.stage, self.config)
+            if self.backup is None:
+                self._set_aside()
+            self.number = self.record.start(self.stage.name, self.config)
             stack.pop_all()
         return self
 
@@ -112,60 +121,43 @@ class Attempt:
             self._close()
         if full:
             raise DataError(
-                f"{self.stage}: the disk of {self.run_dir.path} is full; free some space or "
+                f"{self.stage.name}: the disk of {self.run_dir.path} is full; free some space or "
                 "choose another run.dir, then give the same command again"
             ) from error
 
-    def _check_unchanged(self) -> None:
-        """Refuse what was decided on a record that another process has changed since."""
-        if RunRecord.read(self.run_dir).content == self.record.content:
-            return
-        self._close()
-        self._lock = None
-        raise UserError(
-            f"{self.run_dir.path}: another process has just worked on this run; give the same "
-            "command again"
-        )
-
-    def _clean(self) -> None:
-        """Remove temporary files that killed attempts left in the folders of the run."""
-        run_dir = self.run_dir
-        for folder in (run_dir.path, run_dir.logs, run_dir.train_dir, run_dir.backup.parent):
-            remove_temporary_files(folder)
-
     def _set_aside(self) -> None:
-        if self.goes_on:
-            return
-        was_complete = self.record.state(self.stage) == "complete"
+        was_complete = self.record.state(self.stage.name) == "complete"
         for output in self.outputs:
-            is_whole = was_complete or self._is_unfinished_training(output)
+            is_whole = was_complete or self._is_to_be_gone_on_with(output)
             if _aside(output).exists() or not is_whole:
                 # Left by a kill: what was set aside is whole, what stands in its place is not.
                 _remove(output)
             elif output.exists():
                 output.rename(_aside(output))
 
-    def _is_unfinished_training(self, output: Path) -> bool:
-        return self.stage == "train" and (output / self.run_dir.backup.parent.name).exists()
+    def _is_to_be_gone_on_with(self, output: Path) -> bool:
+        return self.stage.resumes and (output / self.run_dir.backup.parent.name).exists()
 
     def _succeed(self) -> None:
         for output in self.outputs:
             _remove(_aside(output))
-        self.record.complete(self.stage, self.made_of, self.ignored)
-        if self.stage == "train":
+        self.record.complete(self.stage.name, self.made_of, self.ignored)
+        if self.stage.resumes:
             _remove(self.run_dir.backup.parent)
 
     def _fail(self, error: BaseException, full: bool) -> None:
-        keeps = self.stage == "train" and self.run_dir.backup.exists()
+        keeps = self.stage.resumes and self.run_dir.backup.exists()
         if not keeps:
             self._bring_back()
-        asked = isinstance(error, KeyboardInterrupt | TimeLimitReached)
-        forget = isinstance(error, UserError | OSError) or full or asked
+        is_limit = isinstance(error, TimeLimitReached)
+        asked = isinstance(error, KeyboardInterrupt)
+        forget = isinstance(error, UserError | OSError) or full or asked or is_limit
         if self.is_new_run and forget and not keeps:
             shutil.rmtree(self.run_dir.path, ignore_errors=True)
         elif self.number:
+            state = "stopped" if is_limit else "interrupted" if asked else "failed"
             with suppress(OSError):
-                self.record.end(self.stage, _state_after(error), error, came_back=self._came_back)
+                self.record.end(self.stage.name, state, error, came_back=self._came_back)
 
     def _bring_back(self) -> None:
         for output in self.outputs:
@@ -173,7 +165,7 @@ class Attempt:
                 _remove(output)
             if _aside(output).exists():
                 _remove(output)
-                unfinished = self._is_unfinished_training(_aside(output))
+                unfinished = self._is_to_be_gone_on_with(_aside(output))
                 self._came_back = "interrupted" if unfinished else "complete"
                 _aside(output).rename(output)
 
@@ -187,12 +179,6 @@ class Attempt:
         )
         # HDF5 and TensorFlow hide the error number: look at the disk instead.
         return shutil.disk_usage(folder).free < ALMOST_FULL_BYTES
-
-    def _open_log(self) -> None:
-        path = self.run_dir.logs / f"{self.stage}.log"
-        self._handler = logging.FileHandler(path, encoding="utf-8")
-        self._handler.setFormatter(logging.Formatter(LOG_FORMAT))
-        logging.getLogger("cherenkov_mlops").addHandler(self._handler)
 
     def _close(self) -> None:
         if self._handler is not None:
@@ -221,12 +207,6 @@ def _lock(run_dir: RunDir) -> TextIO:
     stream.write(f"process {os.getpid()} on {socket.gethostname()}, since {timestamp()},")
     stream.flush()
     return stream
-
-
-def _state_after(error: BaseException) -> str:
-    if isinstance(error, TimeLimitReached):
-        return "stopped"
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
 
 
 def _aside(output: Path) -> Path:

@@ -7,38 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.files import files_of
 from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.pipeline.stage import COMMANDS, STAGES, owner_of
 from cherenkov_mlops.provenance import git_state, machine, package_versions, slurm_job, timestamp
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically
 
-SCHEMA_VERSION = 1
-
-# The stage that a change of a key makes stale; the longest prefix counts.
-OWNERS = {
-    "run.seed": "prepare",
-    "task": "prepare",
-    "data": "prepare",
-    "data.test": "test",
-    "data.classes": "test",
-    "data.cache": "",
-    "data.cache_dir": "",
-    "data.cache_local_dir": "",
-    "data.cache_dtype": "train",
-    "model": "prepare",
-    "ctlearn": "prepare",
-    "pruning": "train",
-    "quantization": "train",
-    "train": "train",
-    "train.validation_split": "prepare",
-    "train.split_by": "prepare",
-    "sampling": "train",
-    "test": "test",
-    "export": "test",
-    "report": "report",
-}
-UPSTREAM = {"train": "prepare", "test": "train", "report": "test"}
-INPUTS = {"prepare": "train", "test": "test"}
+#: Version 1 knew one stage that predicted and evaluated, and one task a run.
+SCHEMA_VERSION = 2
 
 
 class RunRecord:
@@ -58,7 +33,7 @@ class RunRecord:
 
     @classmethod
     def read(cls, run_dir: RunDir) -> "RunRecord":
-        """The record of the run, empty if there is none yet.
+        """Read the record of the run, empty if there is none yet; an old one becomes a new one.
 
         Raises
         ------
@@ -68,11 +43,12 @@ class RunRecord:
         if not run_dir.record.exists():
             return cls(run_dir, {"schema_version": SCHEMA_VERSION, "stages": {}})
         try:
-            return cls(run_dir, json.loads(run_dir.record.read_text(encoding="utf-8")))
+            content = json.loads(run_dir.record.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
             raise DataError(
                 f"{run_dir.record}: expected JSON, got {error}; remove it to start the run anew"
             ) from error
+        return cls(run_dir, _upgrade(content) if content["schema_version"] == 1 else content)
 
     def state(self, stage: str) -> str | None:
         """State of the stage; None if never run.
@@ -142,10 +118,46 @@ class RunRecord:
         write_json_atomically(self.run_dir.record, self.content)
 
 
+def tasks_of(config: RunConfig) -> list[str]:
+    """Tasks of the run."""
+    return list(getattr(config, "tasks", None) or [config.task])
+
+
+def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
+    """Give a record of version 1 the stages of today, each with what it was made of.
+
+    What was one stage then and is a command of several now counts as all of them, as complete as
+    it was.
+    """
+    stages = dict(content["stages"])
+    for former, parts in COMMANDS.items():
+        if (entry := stages.pop(former, None)) is None:
+            continue
+        before = entry.get("made_of", {})
+        for number, part in enumerate(parts):
+            made_of = {key: value for key, value in before.items() if owner_of(key) == part}
+            if number:
+                made_of[f"stage {parts[number - 1]}"] = entry.get("completion")
+            else:
+                # Files, and the mark of the stage before: names that hold a blank.
+                made_of |= {key: value for key, value in before.items() if " " in key}
+            stages[part] = entry | ({"made_of": made_of} if before else {})
+    for name, entry in stages.items():
+        made_of = dict(entry.get("made_of", {}))
+        for former, parts in COMMANDS.items():
+            if f"stage {former}" in made_of:
+                made_of[f"stage {parts[-1]}"] = made_of.pop(f"stage {former}")
+        if "tasks" in RunConfig.model_fields and "task" in made_of:
+            made_of["tasks"] = [made_of.pop("task")]
+        stages[name] = entry | ({"made_of": made_of} if made_of else {})
+    ordered = {name: stages[name] for name in STAGES if name in stages}
+    return content | {"schema_version": SCHEMA_VERSION, "stages": ordered}
+
+
 def settings_of(stage: str, config: RunConfig) -> dict[str, Any]:
     """Options that decide the result of the stage, by dotted key, in JSON's own types."""
-    options = _flatten(config.dump())
-    owned = {key: value for key, value in options.items() if _owner(key) == stage}
+    options = flatten(config.dump())
+    owned = {key: value for key, value in options.items() if owner_of(key) == stage}
     return json.loads(json.dumps(owned))
 
 
@@ -157,44 +169,22 @@ def fingerprint(
     Data files count by size and time of change, model files by content, the stage before by the
     mark of its completion.
     """
+    entry = STAGES[stage]
     made_of = settings_of(stage, config)
-    if stage in INPUTS:
-        for files in files_of(config, INPUTS[stage]).values():
-            for file in files:
-                status = file.stat()
-                made_of[f"file {file}"] = [status.st_size, status.st_mtime_ns]
-    if stage == "prepare":
-        for file in _model_files(config):
-            made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    if stage == "test":
-        for folder in (run_dir, *(RunDir(Path(path)) for path in config.test.with_runs)):
-            for model in (folder.trained_model, *folder.exports):
-                if model.is_file() and (folder is not run_dir or config.export):
-                    made_of[f"file {model}"] = hashlib.sha256(model.read_bytes()).hexdigest()
-    if stage in UPSTREAM:
-        made_of[f"stage {UPSTREAM[stage]}"] = record.completion(UPSTREAM[stage])
-    return made_of
+    for file in entry.inputs(config, run_dir):
+        status = file.stat()
+        made_of[f"file {file}"] = [status.st_size, status.st_mtime_ns]
+    for file in entry.content(config, run_dir):
+        made_of[f"file {file}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    for earlier in entry.after:
+        made_of[f"stage {earlier}"] = record.completion(earlier)
+    return made_of | entry.definitions()
 
 
-def _model_files(config: RunConfig) -> list[Path]:
-    """Files that a model is made from: code, trained weights, those among its options."""
-    options = (config.model.options or {}).values()
-    named = [Path(value) for value in options if isinstance(value, str)]
-    given = [config.model.file, config.model.load_model_from, *named]
-    return [file for file in given if file is not None and file.is_file()]
-
-
-def _flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested dicts by dotted key."""
     flat = {}
     for key, value in content.items():
         name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            flat.update(_flatten(value, f"{name}."))
-        else:
-            flat[name] = value
+        flat |= flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
-
-
-def _owner(key: str) -> str | None:
-    prefixes = [name for name in OWNERS if key == name or key.startswith(f"{name}.")]
-    return OWNERS[max(prefixes, key=len)] if prefixes else None

@@ -5,7 +5,8 @@ import logging
 from typing import Any
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.pipeline.record import UPSTREAM, RunRecord, settings_of
+from cherenkov_mlops.pipeline.record import RunRecord, settings_of
+from cherenkov_mlops.pipeline.stage import STAGES, Stage
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.training.backup import Backup, read_backup
 
@@ -15,17 +16,24 @@ log = logging.getLogger(__name__)
 MAY_CHANGE = ("train.n_epochs",)
 
 
+def resuming_stage() -> Stage:
+    """The stage that goes on where an earlier attempt ended: that of the training."""
+    return next(stage for stage in STAGES.values() if stage.resumes)
+
+
 def find_unfinished(run_dir: RunDir) -> Backup | None:
     """State of a training that was interrupted; None if there is nothing to go on from."""
-    if RunRecord.read(run_dir).state("train") == "complete":
+    if RunRecord.read(run_dir).state(resuming_stage().name) == "complete":
         return None
     return read_backup(run_dir.backup)
 
 
 def fits_prepared(backup: Backup, record: RunRecord) -> bool:
-    """Whether the training was started on what ``prepare`` made last."""
-    before = UPSTREAM["train"]
-    return backup.made_of.get(f"stage {before}") == record.completion(before)
+    """Whether the training was started on what the stages before it made last."""
+    return all(
+        backup.made_of.get(f"stage {before}") == record.completion(before)
+        for before in resuming_stage().after
+    )
 
 
 def settle(config: RunConfig, record: RunRecord, unfinished: Backup | None) -> RunConfig:
@@ -36,20 +44,32 @@ def settle(config: RunConfig, record: RunRecord, unfinished: Backup | None) -> R
     """
     if unfinished is not None:
         return _with_settings(config, unfinished.made_of)
-    now, ignored = settings_of("train", config), record.ignored("train")
+    name = resuming_stage().name
+    now, ignored = settings_of(name, config), record.ignored(name)
     if ignored and all(now.get(key) == value for key, value in ignored.items()):
-        return _with_settings(config, record.fingerprint("train") or {})
+        return _with_settings(config, record.fingerprint(name) or {})
     return config
 
 
 def _with_settings(config: RunConfig, made_of: dict[str, Any]) -> RunConfig:
     content = config.dump()
-    for key in settings_of("train", config).keys() - MAY_CHANGE:
-        _forget(content, key.split("."))
+    for key in settings_of(resuming_stage().name, config).keys() - MAY_CHANGE:
+        *above, last = key.split(".")
+        section = content
+        for part in above:
+            section = section[part]
+        section.pop(last, None)
     for key, value in made_of.items():
         # Beside options there are the marks of files and stages, whose names hold a blank.
-        if " " not in key and key not in MAY_CHANGE:
-            _put(content, key.split("."), value)
+        if " " in key or key in MAY_CHANGE:
+            continue
+        *above, last = key.split(".")
+        section = content
+        for part in above:
+            if not isinstance(section.get(part), dict):
+                section[part] = {}
+            section = section[part]
+        section[last] = value
     kept = RunConfig.model_validate(content)
     # A copy, for it knows its file and the places of its keys.
     return config.model_copy(update={name: getattr(kept, name) for name in RunConfig.model_fields})
@@ -57,14 +77,15 @@ def _with_settings(config: RunConfig, made_of: dict[str, Any]) -> RunConfig:
 
 def ignored_settings(asked: RunConfig, kept: RunConfig) -> dict[str, Any]:
     """Values that are asked for but not used, by dotted key; None for what is not asked for."""
-    now, before = settings_of("train", asked), settings_of("train", kept)
+    now, before = (settings_of(resuming_stage().name, each) for each in (asked, kept))
     keys = sorted(now.keys() | before.keys())
     return {key: now.get(key) for key in keys if now.get(key) != before.get(key)}
 
 
 def describe_ignored(asked: RunConfig, kept: RunConfig) -> str:
     """One line about the options that cannot take effect any more; empty if there is none."""
-    before = settings_of("train", kept)
+    name = resuming_stage().name
+    before = settings_of(name, kept)
     changes = [
         f"{key}: {json.dumps(before.get(key))} (now {json.dumps(value)})"
         for key, value in ignored_settings(asked, kept).items()
@@ -72,7 +93,7 @@ def describe_ignored(asked: RunConfig, kept: RunConfig) -> str:
     if not changes:
         return ""
     return (
-        "train: ignored, because the training was started with other values: "
+        f"{name}: ignored, because the training was started with other values: "
         f"{', '.join(changes)}; --force starts anew"
     )
 
@@ -88,23 +109,9 @@ def announce(number: int, backup: Backup, asked: RunConfig, kept: RunConfig) -> 
     """Log which attempt this is, where it goes on, and what it ignores."""
     best = backup.best_val_loss
     log.info(
-        "train: attempt %d, %s, %s",
-        *(number, describe_next(backup, kept.train.n_epochs)),
+        "%s: attempt %d, %s, %s",
+        *(resuming_stage().name, number, describe_next(backup, kept.train.n_epochs)),
         "not yet as sparse as asked for" if best is None else f"best {best:.4f} kept",
     )
     if ignored := describe_ignored(asked, kept):
         log.info(ignored)
-
-
-def _forget(content: dict[str, Any], parts: list[str]) -> None:
-    for part in parts[:-1]:
-        content = content[part]
-    content.pop(parts[-1], None)
-
-
-def _put(content: dict[str, Any], parts: list[str], value: Any) -> None:
-    for part in parts[:-1]:
-        if not isinstance(content.get(part), dict):
-            content[part] = {}
-        content = content[part]
-    content[parts[-1]] = value

@@ -15,6 +15,7 @@ from cherenkov_mlops.run_dir import RunDir, write_text_atomically
 
 if TYPE_CHECKING:
     from cherenkov_mlops.config.schema import RunConfig
+    from cherenkov_mlops.pipeline.attempt import Attempt
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def run(
     strict: bool = False,
     figures: Path | None = None,
 ) -> None:
-    """Write ``report.html`` and the model card; the results know all they show.
+    """Run the stage unless it is complete and unchanged; the results know all they show.
 
     Without a configuration (a folder that holds ``metrics.json`` only) the page is just written.
 
@@ -52,16 +53,17 @@ def run(
     if strict:
         render_report(read_results(run_dir.metrics), strict=True)
     if config is None:
-        _report(config, run_dir)
+        report(config, run_dir)
     else:
-        run_stage("report", config, run_dir, _report, force=force)
+        run_stage("report", config, run_dir, force=force)
     if figures is not None:
         views = run_views([read_results(run_dir.metrics)])
         export_figures([drawable(view) for view in views], [view.label for view in views], figures)
         log.info("report: figures: %s", figures)
 
 
-def _report(config: "RunConfig | None", run_dir: RunDir) -> None:
+def report(config: "RunConfig | None", run_dir: RunDir, attempt: "Attempt | None" = None) -> None:
+    """Write the page and the model card from the results in the folder."""
     results = read_results(run_dir.metrics)
     if config is not None:
         # The title of the test may be older than that of the report.

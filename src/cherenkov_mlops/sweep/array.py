@@ -10,7 +10,7 @@ from cherenkov_mlops.cluster.jobs import Request, job_environment, make_request,
 from cherenkov_mlops.commands.submit import ANY_STAGE, record_jobs
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.errors import SweepFailed, UserError
-from cherenkov_mlops.pipeline.lifecycle import STAGES
+from cherenkov_mlops.pipeline.lifecycle import first_incomplete
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
 from cherenkov_mlops.sweep.pages import write_pages
@@ -48,7 +48,9 @@ def submit_sweep(sweep: Sweep, at_once: int | None = None) -> list[str]:
         The jobs ask for more than a partition has.
     """
     config = _common(sweep)
-    array, collect = (make_request(name, config.slurm) for name in ("sweep", "collect"))
+    # An array runs whole runs: it asks for what the stage asks for that needs most.
+    array = make_request("sweep", config.slurm, gpu=True, long=True)
+    collect = make_request("collect", config.slurm)
     refuse_excess([array, collect], slurm.read_partitions(), config)
     write_configs(sweep)
     todo = [each for each in sweep.runs if not is_complete(each, last_stage(sweep))]
@@ -147,7 +149,7 @@ def _what_happened(config: RunConfig) -> tuple[str, str]:
     """State of the first stage that is not complete, and what is known about it."""
     run_dir = RunDir(config.run_path)
     record = RunRecord.read(run_dir)
-    stage = next(each for each in STAGES if record.state(each) != "complete")
+    stage = first_incomplete(record)
     state = record.state(stage) or "not started"
     attempts = record.content["stages"].get(stage, {}).get("attempts", [])
     error = attempts[-1].get("error") if attempts else None

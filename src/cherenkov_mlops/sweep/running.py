@@ -12,8 +12,9 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.data.files import files_of
 from cherenkov_mlops.errors import DataError, SweepFailed
-from cherenkov_mlops.pipeline.lifecycle import STAGES, decide
+from cherenkov_mlops.pipeline.lifecycle import decide
 from cherenkov_mlops.pipeline.record import RunRecord
+from cherenkov_mlops.pipeline.stage import maker_of, up_to
 from cherenkov_mlops.provenance import timestamp
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
 from cherenkov_mlops.sweep.pages import write_pages
@@ -94,7 +95,8 @@ def config_path(sweep: Sweep, config: RunConfig) -> Path:
 
 def last_stage(sweep: Sweep) -> str:
     """Stage that each run ends with."""
-    return "report" if sweep.options.report else "test"
+    run_dir = RunDir(sweep.folder)
+    return maker_of(run_dir.report if sweep.options.report else run_dir.metrics, run_dir).name
 
 
 def is_complete(config: RunConfig, until: str) -> bool:
@@ -103,8 +105,7 @@ def is_complete(config: RunConfig, until: str) -> bool:
     if not run_dir.record.exists():
         return False
     record = RunRecord.read(run_dir)
-    stages = STAGES[: STAGES.index(until) + 1]
-    return all(decide(stage, config, run_dir, record).action == "skip" for stage in stages)
+    return all(decide(stage, config, run_dir, record).action == "skip" for stage in up_to(until))
 
 
 def check_files(sweep: Sweep) -> None:

@@ -1,10 +1,9 @@
-"""What ``prepare`` and ``test`` say about the files: findings, and a page of distributions."""
+"""What is odd about the files of a run: those it trains on, and those it is tested on."""
 
 from dataclasses import replace
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.comparability import class_findings, training_findings
-from cherenkov_mlops.data.description import describe_data
 from cherenkov_mlops.data.findings import (
     Finding,
     balance_findings,
@@ -15,8 +14,6 @@ from cherenkov_mlops.data.findings import (
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.data.manifest import Manifest
 from cherenkov_mlops.data.overlap import overlap_findings
-from cherenkov_mlops.reporting.data_page import render_data_page
-from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
 
 
 def with_findings(config: RunConfig, manifest: Manifest) -> Manifest:
@@ -47,12 +44,3 @@ def find_in_test_files(config: RunConfig, training: Inputs, testing: Inputs) -> 
         *training_findings(describe_classes(config, training), tested),
         *file_findings(config, testing),
     ]
-
-
-def write_data_page(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> None:
-    """Write ``prepare/data.json`` and the page made from it."""
-    description = describe_data(
-        config, manifest.inputs, manifest.classes, manifest.counts, manifest.findings
-    )
-    write_json_atomically(run_dir.data_description, description)
-    write_text_atomically(run_dir.data_page, render_data_page(description))

@@ -1,40 +1,47 @@
-"""``test``: predict the test files, evaluate the predictions."""
+"""``predict``: what the trained model says of the test files."""
 
 import json
 import logging
 import time
+from pathlib import Path
 
-from cherenkov_mlops.commands.costs import cost_facts
+from cherenkov_mlops.compression.measuring.costs import digest_of_model
+from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.examples import pick_examples, read_example_images
+from cherenkov_mlops.data.checks import find_in_test_files
 from cherenkov_mlops.data.findings import tell
-from cherenkov_mlops.data.inputs import Inputs, inspect_inputs
+from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.data.overlap import warn_of_overlap
-from cherenkov_mlops.data.predictions import describe_predictions
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.models.builder import load_custom_code, load_model_file
 from cherenkov_mlops.models.cost import file_sizes, model_facts
 from cherenkov_mlops.models.packing import packed_size
-from cherenkov_mlops.pipeline.data_checks import find_in_test_files
-from cherenkov_mlops.pipeline.evaluation import evaluate_run, read_predictions
+from cherenkov_mlops.pipeline.attempt import Attempt
 from cherenkov_mlops.pipeline.lifecycle import run_stage
+from cherenkov_mlops.pipeline.predictions import Predictions, write_predictions
+from cherenkov_mlops.pipeline.record import tasks_of
+from cherenkov_mlops.prediction.companions import tested_model
 from cherenkov_mlops.prediction.predictor import predict_inputs
-from cherenkov_mlops.results import write_results
 from cherenkov_mlops.run_dir import RunDir
 
 log = logging.getLogger(__name__)
 
 
 def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
-    """Write ``test/*.dl2.h5`` and ``metrics.json``.
+    """Run the stage unless it is complete and unchanged; see `predict` and `run_stage`."""
+    run_stage("predict", config, run_dir, force=force)
+
+
+def predict(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
+    """Write ``predict/``: a DL2 file for each test file, and all that evaluating has to know.
 
     Raises
     ------
     UserError
-        ``train`` is not complete, the test was done with other settings, or an engine is asked
-        for that is not installed or not for this run.
+        An engine is asked for that is not installed or not for this run, or a run of
+        ``test.with_runs`` cannot be used.
     DataError
         A test file cannot be used, or no event passes the cuts.
     """
@@ -44,10 +51,6 @@ def run(config: RunConfig, run_dir: RunDir, *, force: bool = False) -> None:
             f"an engine of its own ({FORMS[config.export.format].engine}), got "
             f"{config.test.engine}; test {config.export.of} with it"
         )
-    run_stage("test", config, run_dir, _test, force=force)
-
-
-def _test(config: RunConfig, run_dir: RunDir) -> None:
     started = time.perf_counter()
     manifest = read_manifest(run_dir)
     testing = inspect_inputs(config, "test", manifest.inputs)
@@ -63,30 +66,19 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
     if config.export is not None:
         size, zipped = file_sizes(run_dir.exported_model(config.export.format))
         facts |= {"model_size_mb": size / 1e6, "model_size_zipped_mb": zipped / 1e6}
-    facts |= cost_facts(config, run_dir, timing["engine"])
     facts["testing_time_s"] = time.perf_counter() - started
 
-    events, n_invalid = read_predictions(config, testing, run_dir)
-    results = evaluate_run(config, run_dir, events, facts)
-    results.data |= {
-        "n_invalid": n_invalid,
-        "overlap": overlap,
-        "findings": results.data["findings"] + [finding.as_dict() for finding in findings],
-        "predictions": describe_predictions(events, config.task, _trained_tev(manifest.inputs)),
-    }
-    results.examples = read_example_images(
-        pick_examples(events, config.task),
-        {label: testing.paths(label) for label in testing.files},
-        testing.telescopes,
-        config.data.focal_length_choice,
+    # Measured costs are of the model itself, not of another form that an engine runs.
+    is_model_itself = config.export is not None or timing["engine"] == "keras"
+    others = [open_run(Path(folder))[0] for folder in config.test.with_runs]
+    predictions = Predictions(
+        tasks=[task for each in (config, *others) for task in tasks_of(each)],
+        inputs=testing,
+        facts=facts,
+        model_sha256=digest_of_model(tested_model(config, run_dir)) if is_model_itself else None,
+        trained_tev=manifest.inputs.energy_range_tev,
+        overlap=overlap,
+        findings=[finding.as_dict() for finding in findings],
     )
-    write_results(results, run_dir.metrics)
-    log.info("test: %d events, %s", len(events), run_dir.metrics)
-
-
-def _trained_tev(inputs: Inputs) -> tuple[float, float]:
-    """Lowest and highest true energy [TeV] of the training files."""
-    ranges = [file.energy_range_tev for file in inputs.all_files() if any(file.energy_range_tev)]
-    if not ranges:
-        return 0.0, 0.0
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
+    write_predictions(predictions, run_dir)
+    log.info("predict: %d events, %s", facts["n_testing_events"], run_dir.predict_dir)
