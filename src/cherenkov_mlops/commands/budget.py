@@ -9,11 +9,11 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import Metric, metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.prediction.companions import tested_model
 from cherenkov_mlops.results import Results, read_results
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.tasks import TASKS
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
         for settings, each in runs
     ]
     offers.sort(key=lambda offer: -offer.rate_hz)
-    metric = next(entry for entry in metrics_of(KINDS[config.task]).values() if entry.key)
+    metric = next(entry for entry in metrics_of(TASKS[config.tasks[0]].kind).values() if entry.key)
     return Budget(rate_hz, metric, offers)
 
 

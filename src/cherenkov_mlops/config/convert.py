@@ -136,10 +136,10 @@ def _convert_model_type(conversion: Conversion, key: str, value: Any) -> None:
 
 def _convert_tasks(conversion: Conversion, key: str, value: Any) -> None:
     tasks = value if isinstance(value, list) else [value]
-    before = conversion.values.setdefault("task", tasks[0] if tasks else None)
+    before = conversion.values.setdefault("tasks", tasks)
     for task in tasks:
-        if task != before:
-            conversion.warn(key, task, f"a run learns one task, this one {before}")
+        if task not in before:
+            conversion.warn(key, task, f"prepare_model has the tasks {', '.join(before)}")
 
 
 def _convert_custom_model(conversion: Conversion, old: dict[str, Any]) -> None:

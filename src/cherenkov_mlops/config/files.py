@@ -7,9 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.config.schema import RunConfig, name_tasks
 from cherenkov_mlops.config.words import find_paths, show
 from cherenkov_mlops.config.yaml_text import Document, Key, Place, Problem, read_yaml
+
+#: Keys of the list of tasks and of its short form.
+_TASKS = (("task",), ("tasks",))
 
 
 def read_files(path: Path, above: tuple[Path, ...] = ()) -> Document:
@@ -72,8 +75,30 @@ def merge(base: Document, upper: Document) -> Document:
 
     The values are None where those of ``base`` could not be read.
     """
+    settle_tasks(base)
+    settle_tasks(upper)
+    below = dict(base.places)
+    if ("tasks",) in upper.places:
+        below = {key: place for key, place in below.items() if key[:1] not in _TASKS}
     values = None if base.values is None else _merge_values(base.values, upper.values)
-    return Document(values, base.places | upper.places, base.problems + upper.problems)
+    return Document(values, below | upper.places, base.problems + upper.problems)
+
+
+def settle_tasks(document: Document) -> None:
+    """Write ``task: x`` as the list that it is short for; its place is that of both.
+
+    That of ``task`` itself stays as a sign that messages have to name it so.
+    """
+    values, places = document.values, document.places
+    if not isinstance(values, dict) or "task" not in values:
+        return
+    if "tasks" in values:
+        message = "stands beside tasks; write one of them"
+        document.problems.append(Problem(place_of(document, ("task",)), "task", message))
+        del values["task"]
+        return
+    document.values = name_tasks(values)
+    places[("tasks",)] = places[("tasks", 0)] = places[("task",)] = place_of(document, ("task",))
 
 
 def _merge_values(base: Any, upper: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cherenkov_mlops.config.checks import Ask, NotKnown, check_together
-from cherenkov_mlops.config.files import place_of, read_files, resolve_paths, value_at
+from cherenkov_mlops.config.files import place_of, read_files, resolve_paths, settle_tasks, value_at
 from cherenkov_mlops.config.overrides import apply_override
 from cherenkov_mlops.config.problems import explain_errors
 from cherenkov_mlops.config.schema import RunConfig
@@ -51,6 +51,7 @@ def check_document(document: Document, source: Path) -> RunConfig:
     """
     config = None
     if document.values is not None:
+        settle_tasks(document)
         _give_run_folder(document)
         resolve_paths(document)
         config = _validate(document)
@@ -106,11 +107,12 @@ def _validate(document: Document) -> RunConfig | None:
     together = [(split_key(key), message) for key, message in check_together(ask)]
     # A value that could not even be read is null by now: one line about it is enough.
     told = {problem.key for problem in document.problems}
-    document.problems.extend(
-        Problem(place_of(document, key), dotted(key), message)
-        for key, message in [*wrong, *together]
-        if dotted(key) not in told
-    )
+    for key, message in [*wrong, *together]:
+        # Named as the user wrote it: a single task may stand without a list.
+        is_short = key[:1] == ("tasks",) and ("task",) in document.places
+        name = "task" if is_short else dotted(key)
+        if name not in told:
+            document.problems.append(Problem(place_of(document, key), name, message))
     return config
 
 

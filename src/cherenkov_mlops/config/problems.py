@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cherenkov_mlops.config.model_section import BROKEN_OPTIONS
-from cherenkov_mlops.config.words import Kind, fields_of, kind_at, kind_of, kind_of_field, show
+from cherenkov_mlops.config.words import ValueType, fields_of, show, type_at, type_of, type_of_field
 from cherenkov_mlops.config.yaml_text import Key
 from cherenkov_mlops.registry import did_you_mean
 
@@ -37,17 +37,17 @@ def _explain(details: ErrorDetails, schema: type[BaseModel]) -> str:
     return f"expected {expected.describe()}, got {show(value)}{_advise(value, expected)}"
 
 
-def _expected_at(key: Key, schema: type[BaseModel]) -> Kind:
+def _expected_at(key: Key, schema: type[BaseModel]) -> ValueType:
     if key[-1:] == (_KEY_ITSELF,):
-        return kind_of(kind_at(schema, key[:-2]).names)
-    return kind_at(schema, key)
+        return type_of(type_at(schema, key[:-2]).names)
+    return type_at(schema, key)
 
 
 def _explain_unknown(key: Key, schema: type[BaseModel]) -> str:
     name = str(key[-1])
     if key[0] == "model" and name in BROKEN_OPTIONS:
         return "refused: CTLearn drops this layer and then rejects the data; leave it out"
-    section = kind_at(schema, key[:-1])
+    section = type_at(schema, key[:-1])
     known = list(fields_of(section.section)) if section and section.section else []
     elsewhere = next(_find_option(name, schema), None)
     hint = f"did you mean '{elsewhere}'?" if elsewhere else did_you_mean(name, known)
@@ -59,12 +59,12 @@ def _find_option(name: str, schema: type[BaseModel], above: str = "") -> Iterato
     for key, info in fields_of(schema).items():
         if key == name:
             yield f"{above}{key}"
-        section = kind_of_field(info).section
+        section = type_of_field(info).section
         if section:
             yield from _find_option(name, section, f"{above}{key}.")
 
 
-def _advise(value: Any, expected: Kind) -> str:
+def _advise(value: Any, expected: ValueType) -> str:
     """What to write instead, where that can be guessed."""
     if isinstance(value, str):
         return _advise_on_text(value, expected)
@@ -77,7 +77,7 @@ def _advise(value: Any, expected: Kind) -> str:
     return f"; write '{value}' in quotes" if str in expected.options else ""
 
 
-def _advise_on_text(value: str, expected: Kind) -> str:
+def _advise_on_text(value: str, expected: ValueType) -> str:
     if expected.choices:
         hint = did_you_mean(value, expected.choices)
         return f"; {hint}" if hint.startswith("did you mean") else ""

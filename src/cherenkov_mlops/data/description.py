@@ -50,7 +50,7 @@ def describe_data(
             "schema_version": SCHEMA_VERSION,
             "run": {
                 "name": config.run.name,
-                "task": config.task,
+                "tasks": config.tasks,
                 "mode": config.data.mode,
                 "created": timestamp(),
                 "classes": config.data.classes.model_dump(),

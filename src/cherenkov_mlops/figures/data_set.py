@@ -100,7 +100,7 @@ def _entry(name: str, draw: Any, title: str, axes: dict[str, Any]) -> FigureEntr
     return FigureEntry(
         name=f"data_{name}",
         draw=draw,
-        task="data",
+        kind="data",
         title=title,
         data=dict,
         # A legend below, where it hides no bin.

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from cherenkov_mlops.figures.base import FigureEntry, figures_of
 from cherenkov_mlops.figures.render import Style, render_figure
 from cherenkov_mlops.figures.style import RC_PARAMS, run_style
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.results import Results
+from cherenkov_mlops.tasks import TASKS
 
 #: Style sheet, on top of the settings of the pages.
 STYLE_SHEET = "paper.mplstyle"
@@ -44,7 +44,7 @@ def export_figures(runs: Sequence[Results], labels: Sequence[str], folder: Path)
     """
     folder.mkdir(parents=True, exist_ok=True)
     look = paper_look()
-    kinds = dict.fromkeys(["generic", *(KINDS[run.run["task"]] for run in runs)])
+    kinds = dict.fromkeys(["generic", *(TASKS[run.run["task"]].kind for run in runs)])
     paths: list[Path] = []
     for entry in (entry for kind in kinds for entry in figures_of(kind).values()):
         drawn, styles = _runs_of_figure(entry, runs, labels)

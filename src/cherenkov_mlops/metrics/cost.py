@@ -23,7 +23,7 @@ def _define(name: str, text: str, symbol: str, unit: str, better: str) -> Callab
 
     read_fact.__name__ = read_fact.__qualname__ = name
     read_fact.__doc__ = text
-    return metric(task="generic", symbol=symbol, unit=unit, better=better)(read_fact)
+    return metric(kind="generic", symbol=symbol, unit=unit, better=better)(read_fact)
 
 
 for _definition in (

@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 # The stage that a change of a key makes stale; the longest prefix counts.
 OWNERS = {
     "run.seed": "prepare",
-    "task": "prepare",
+    "tasks": "prepare",
     "data": "prepare",
     "data.test": "test",
     "data.classes": "test",
