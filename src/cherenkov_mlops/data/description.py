@@ -50,6 +50,7 @@ def describe_data(
             "schema_version": SCHEMA_VERSION,
             "run": {
                 "name": config.run.name,
+                "task": config.tasks[0],
                 "tasks": config.tasks,
                 "mode": config.data.mode,
                 "created": timestamp(),
