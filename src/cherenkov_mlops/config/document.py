@@ -33,19 +33,15 @@ One YAML file describes one run. `cherenkov-mlops init` writes one to start from
 
 
 def make_markdown() -> str:
-    """Page that describes every option: what it expects, its default, what it does."""
-    top = [
-        _row(key, info)
-        for key, info in fields_of(RunConfig).items()
-        if not type_of_field(info).section
-    ]
-    parts = [_INTRODUCTION, _table("Outside the sections", "", top)]
-    parts += _sections(RunConfig, "")
-    return "\n".join(parts)
+    """Describe every option on a page: what it expects, its default, what it does."""
+    fields = fields_of(RunConfig).items()
+    top = [_row(key, info) for key, info in fields if not type_of_field(info).section]
+    tables = [_table("Outside the sections", "", top), *_sections(RunConfig, "")]
+    return "\n".join([_INTRODUCTION, *tables])
 
 
 def _sections(section: type[BaseModel], above: str) -> Iterator[str]:
-    """Tables of all sections below one, parents first."""
+    """Make the tables of all sections below one, parents first."""
     for key, info in fields_of(section).items():
         kind = type_of_field(info)
         below = kind.section or kind.item_section
@@ -62,22 +58,17 @@ def _table(title: str, text: str, rows: list[str]) -> str:
 
 
 def _row(key: str, info: FieldInfo) -> str:
-    cells = [f"`{key}`", type_of_field(info).describe(), _show_default(info), info.description]
+    default = info.get_default()
+    text = default if isinstance(default, str) else json.dumps(default, default=str)
+    shown = f"`{text.strip('"')}`"
+    if info.is_required() or isinstance(default, BaseModel):
+        shown = "(required)" if info.is_required() else "see below"
+    cells = [f"`{key}`", type_of_field(info).describe(), shown, info.description]
     return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |"
 
 
-def _show_default(info: FieldInfo) -> str:
-    if info.is_required():
-        return "(required)"
-    default = info.get_default()
-    if isinstance(default, BaseModel):
-        return "see below"
-    text = default if isinstance(default, str) else json.dumps(default, default=str)
-    return f"`{text.strip('"')}`"
-
-
 def make_json_schema() -> str:
-    """JSON Schema (draft 2020-12) of the YAML file, as text."""
+    """Make the JSON Schema (draft 2020-12) of the YAML file, as text."""
     schema = RunConfig.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "cherenkov-mlops run"

@@ -28,7 +28,7 @@ def describe_data(
     counts: Counts,
     findings: Sequence[Finding],
 ) -> dict[str, Any]:
-    """All that the page about the training files shows, in JSON's own types.
+    """Gather all that the page about the training files shows, in JSON's own types.
 
     Parameters
     ----------
@@ -45,6 +45,22 @@ def describe_data(
     """
     seen = gather_distributions(config, inputs)
     names = {each.label: each.name for each in classes}
+    files = [
+        {
+            "label": label,
+            "path": file.path,
+            "size": file.size,
+            "sha256": file.sha256,
+            "n_showers": file.n_showers,
+            "n_images": sum(file.images.get(number, 0) for number in inputs.telescopes),
+            "n_passing": file.n_passing,
+            "energy_range_tev": file.energy_range_tev,
+            "particles": file.particles,
+            "pointings": file.pointings,
+        }
+        for label, group in inputs.files.items()
+        for file in group
+    ]
     return plain_values(
         {
             "schema_version": SCHEMA_VERSION,
@@ -62,7 +78,7 @@ def describe_data(
             "findings": [finding.as_dict() for finding in findings],
             "classes": [each.as_dict() for each in classes],
             "counts": {"sets": counts.sets, "cuts": counts.cuts},
-            "files": _list_files(inputs),
+            "files": files[:_MAX_FILES],
             "n_files": len(inputs.all_files()),
             "figures": distribution_arrays(seen, names),
             "examples": read_sample_images(
@@ -71,23 +87,3 @@ def describe_data(
             ),
         }
     )
-
-
-def _list_files(inputs: Inputs) -> list[dict[str, Any]]:
-    rows = [
-        {
-            "label": label,
-            "path": file.path,
-            "size": file.size,
-            "sha256": file.sha256,
-            "n_showers": file.n_showers,
-            "n_images": sum(file.images.get(number, 0) for number in inputs.telescopes),
-            "n_passing": file.n_passing,
-            "energy_range_tev": file.energy_range_tev,
-            "particles": file.particles,
-            "pointings": file.pointings,
-        }
-        for label, files in inputs.files.items()
-        for file in files
-    ]
-    return rows[:_MAX_FILES]
