@@ -80,12 +80,12 @@ class Budget:
         return offer.rate_hz >= self.rate_hz
 
     def value(self, offer: Offer) -> float | None:
-        """The metric of a tested offer."""
+        """Look up the metric of a tested offer."""
         return offer.results.metrics.get(self.metric.name, {}).get("value")
 
 
 def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
-    """The whole path of the run's model and of its exports, measured on one core.
+    """Measure the whole path of the run's model and of its exports on one core.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def describe(budget: Budget, offer: Offer) -> list[str]:
 
 
 def advise(budget: Budget) -> list[str]:
-    """What the table says, and what is missing for it to say more."""
+    """Say what the table tells, and what is missing for it to tell more."""
     lines = []
     if (best := budget.best) is not None:
         lines.append(

@@ -226,7 +226,7 @@ CHECKS: tuple[Callable[[Ask], Found], ...] = (
 
 
 def check_together(ask: Ask) -> Found:
-    """All mistakes in how the options fit; a check that needs a wrong value is left out."""
+    """Find all mistakes in how the options fit; a check that needs a wrong value is left out."""
     for check in CHECKS:
         try:
             yield from check(ask)

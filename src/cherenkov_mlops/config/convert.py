@@ -222,7 +222,7 @@ CONVERTERS: dict[str, Callable[[Conversion, str, Any], None]] = {
 
 
 def _as_fraction(value: Any) -> Any:
-    """A share, which the predecessor also took in percent, as a fraction."""
+    """Turn a share, which the predecessor also took in percent, into a fraction."""
     percent = isinstance(value, int | float) and value > 1
     return value / 100 if percent else value
 

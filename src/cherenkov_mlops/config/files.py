@@ -16,7 +16,7 @@ _TASKS = (("task",), ("tasks",))
 
 
 def read_files(path: Path, above: tuple[Path, ...] = ()) -> Document:
-    """Values of a YAML file over those of the files that it extends.
+    """Read the values of a YAML file over those of the files that it extends.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def read_files(path: Path, above: tuple[Path, ...] = ()) -> Document:
 
 
 def read_file(path: Path, rank: int = 0) -> Document:
-    """Values of one YAML file alone; None, and a problem, if it does not hold sections."""
+    """Read the values of one YAML file alone; None, and a problem, if it does not hold sections."""
     whole = Place(rank, 0, 0, str(path), path.absolute().parent)
     text, trouble = _read_text(path)
     document = read_yaml(text, replace(whole, line=1, column=1))
@@ -71,7 +71,7 @@ def _read_text(path: Path) -> tuple[str, str]:
 
 
 def merge(base: Document, upper: Document) -> Document:
-    """``upper`` over ``base``: sections key by key, lists and values as a whole.
+    """Lay ``upper`` over ``base``: sections key by key, lists and values as a whole.
 
     The values are None where those of ``base`` could not be read.
     """
@@ -108,7 +108,7 @@ def _merge_values(base: Any, upper: Any) -> Any:
 
 
 def expand(path: str) -> str:
-    """``path`` with ``~`` and ``$VARIABLE`` replaced."""
+    """Replace ``~`` and ``$VARIABLE`` in a path."""
     return os.path.expandvars(os.path.expanduser(path))
 
 
@@ -129,14 +129,14 @@ def _resolve(document: Document, key: Key, value: Any) -> Any:
 
 
 def place_of(document: Document, key: Key) -> Place:
-    """Place of ``key``, or of the nearest section above it."""
+    """Find the place of ``key``, or of the nearest section above it."""
     while key not in document.places:
         key = key[:-1]
     return document.places[key]
 
 
 def value_at(values: Any, key: Key, default: Any = None) -> Any:
-    """Value at ``key`` of nested sections and lists, or ``default``."""
+    """Look up the value at ``key`` of nested sections and lists, or ``default``."""
     for part in key:
         if not isinstance(values, dict) or part not in values:
             return default

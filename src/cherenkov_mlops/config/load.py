@@ -107,7 +107,7 @@ def check_document(document: Document, source: Path) -> RunConfig:
 
 
 def sorted_lines(problems: Sequence[Problem]) -> list[str]:
-    """One line a mistake, by place."""
+    """Write one line a mistake, by place."""
     return [str(problem) for problem in sorted(problems, key=lambda problem: problem.place)]
 
 

@@ -130,11 +130,11 @@ class RunConfig(Section):
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
-        """All options as plain dicts, lists, texts and numbers, named as in the YAML file."""
+        """Write all options as plain dicts, lists, texts and numbers, named as in the YAML file."""
         return self.model_dump(mode="json")
 
     def with_places(self, source: Path, places: dict[str, str]) -> "RunConfig":
-        """The same configuration, knowing its file and the place of each dotted key."""
+        """Make the configuration know its file and the place of each dotted key; it is returned."""
         self._source = source.absolute()
         self._places.update(places)
         return self
@@ -145,7 +145,7 @@ class RunConfig(Section):
         return self._source
 
     def locate(self, key: str) -> str:
-        """Place of the dotted ``key`` as ``file:line:column``, or of the nearest key above it."""
+        """Find the place ``file:line:column`` of the dotted ``key``, or of the nearest key above."""
         parts = split_key(key)
         while parts and dotted(parts) not in self._places:
             parts = parts[:-1]

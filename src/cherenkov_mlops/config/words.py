@@ -73,7 +73,7 @@ class ValueType:
         return type_of(self.items).section if self.items is not None else None
 
     def describe(self) -> str:
-        """What is accepted, such as ``a whole number of at least 1 or null``."""
+        """Say what is accepted, such as ``a whole number of at least 1 or null``."""
         words = [self.words] if self.words else [self._describe(o) for o in self.options]
         return " or ".join(words + ["null"] * self.nullable)
 
@@ -81,19 +81,28 @@ class ValueType:
         if option in (int, float):
             return _describe_number(option, self.bounds)
         if self.choices:
-            return ("one of " if len(self.choices) > 2 else "") + _enumerate(self.choices)
+            separator, head = (", ", "one of ") if len(self.choices) > 2 else (" or ", "")
+            return head + separator.join(self.choices)
         if get_origin(option) is list:
             return f"a list, each item {type_of(self.items).describe()}"
         return _PLAIN.get(option, "a section")
 
 
 def type_of(annotation: Any) -> ValueType:
-    """A type annotation, taken apart."""
+    """Take a type annotation apart."""
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
         return _with_metadata(type_of(inner), metadata)
     if get_origin(annotation) in (Union, UnionType):
-        return _united([type_of(option) for option in get_args(annotation)])
+        united = [type_of(option) for option in get_args(annotation)]
+        return ValueType(
+            options=tuple(option for each in united for option in each.options),
+            nullable=any(each.nullable for each in united),
+            bounds={name: value for each in united for name, value in each.bounds.items()},
+            words=" or ".join(each.words for each in united if each.words),
+            is_path=any(each.is_path for each in united),
+            registry=next((e.registry for e in united if e.registry is not None), None),
+        )
     if annotation is NoneType:
         return ValueType((), nullable=True)
     return ValueType((annotation,))
@@ -106,20 +115,6 @@ def _with_metadata(kind: ValueType, metadata: list[Any]) -> ValueType:
     told = expected[-1] if expected else Expected(kind.words, kind.is_path, kind.registry)
     limits = kind.bounds | bounds
     return ValueType(kind.options, kind.nullable, limits, told.words, told.is_path, told.names)
-
-
-def _united(kinds: list[ValueType]) -> ValueType:
-    bounds: dict[str, float] = {}
-    for kind in kinds:
-        bounds |= kind.bounds
-    options = tuple(option for kind in kinds for option in kind.options)
-    words = " or ".join(kind.words for kind in kinds if kind.words)
-    nullable, is_path = (any(getattr(k, n) for k in kinds) for n in ("nullable", "is_path"))
-    return ValueType(options, nullable, bounds, words, is_path)
-
-
-def _enumerate(words: tuple[str, ...]) -> str:
-    return ", ".join(words) if len(words) > 2 else " or ".join(words)
 
 
 def _describe_number(number: type, bounds: dict[str, float]) -> str:
@@ -163,7 +158,7 @@ def type_at(section: type[BaseModel], key: Key) -> ValueType | None:
 
 
 def find_paths(section: type[BaseModel], above: Key = ()) -> Iterator[Key]:
-    """Keys of all options that name files, in the sections below one."""
+    """Find the keys of all options that name files, in the sections below one."""
     for name, info in fields_of(section).items():
         kind, key = type_of_field(info), (*above, name)
         if kind.is_path:
@@ -173,7 +168,7 @@ def find_paths(section: type[BaseModel], above: Key = ()) -> Iterator[Key]:
 
 
 def show(value: Any) -> str:
-    """``value`` as the user wrote it, short enough for a message."""
+    """Write ``value`` as the user did, short enough for a message."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict):

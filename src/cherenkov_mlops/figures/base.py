@@ -72,7 +72,7 @@ class FigureEntry:
     panels: Callable[[Mapping[str, Any]], list[Panel]] | None = None
 
     def split(self, arrays: Mapping[str, Any]) -> list[Panel]:
-        """The panels of one run: one without title if the figure does not have several."""
+        """Give the panels of one run: one without title if the figure does not have several."""
         return [Panel("", arrays)] if self.panels is None else self.panels(arrays)
 
     @property
@@ -81,7 +81,7 @@ class FigureEntry:
         return " ".join((inspect.getdoc(self.draw) or "").split())
 
     def alt_text(self, labels: list[str]) -> str:
-        """One sentence for those who do not see the figure."""
+        """Write one sentence for those who do not see the figure."""
         axes = " against ".join(
             self.axes[key] for key in ("ylabel", "xlabel") if self.axes.get(key)
         )

@@ -18,7 +18,7 @@ _MAX_TICKS = 24
 def draw_counts(
     ax: Axes, edges: Any, counts: Mapping[str, Mapping[str, Any]], lowest: float = 0.0
 ) -> None:
-    """Histograms of each class: filled those left by the cuts, as a dotted line all.
+    """Draw histograms of each class: filled those left by the cuts, as a dotted line all.
 
     Parameters
     ----------

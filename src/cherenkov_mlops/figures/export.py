@@ -24,7 +24,7 @@ _METADATA = {
 
 
 def paper_look() -> dict[str, Any]:
-    """Settings of Matplotlib for a paper."""
+    """Read the settings of Matplotlib for a paper."""
     with as_file(files("cherenkov_mlops.figures") / STYLE_SHEET) as path:
         return RC_PARAMS | dict(rc_params_from_file(path, use_default_template=False))
 

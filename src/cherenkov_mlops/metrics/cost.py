@@ -12,7 +12,7 @@ MEASURED_ON_REQUEST = ("latency_ms", "throughput_hz", "peak_memory_mb")
 
 
 def fact(facts: Mapping[str, float | None], name: str) -> float:
-    """The recorded number, NaN if there is none."""
+    """Look up a recorded number, NaN if there is none."""
     value = facts.get(name)
     return float("nan") if value is None else float(value)
 
