@@ -7,6 +7,7 @@ import numpy as np
 from cherenkov_mlops.figures import figure_data
 from cherenkov_mlops.metrics import EvaluationSettings, evaluate_metrics
 from cherenkov_mlops.results import Results
+from cherenkov_mlops.tasks import TASKS as REGISTERED
 
 TASKS = ("type", "energy", "cameradirection", "skydirection")
 SETTINGS = EvaluationSettings(n_bootstrap=40)
@@ -60,11 +61,12 @@ def make_results(
 ) -> Results:
     """Results of a run with errors of this size, as the test stage would write them."""
     events = make_events(n_events, noise, network=network)
-    metrics, replicates = evaluate_metrics(events, task, settings)
+    kind = REGISTERED[task].kind
+    metrics, replicates = evaluate_metrics(events, kind, settings)
     background = 900 if task == "type" else 0
     facts = make_facts(noise, n_events)
     training = make_training(noise)
-    figures = figure_data(events, task, settings) | figure_data(training, "generic", settings)
+    figures = figure_data(events, kind, settings) | figure_data(training, "generic", settings)
     return Results(
         run={
             "name": name,

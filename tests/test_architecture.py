@@ -217,6 +217,32 @@ def test_tasks_are_named_in_their_own_files_only():
     assert found == []
 
 
+def named_tasks(nodes: list[ast.expr | None]) -> set[str]:
+    """Names of tasks and of their kinds among constants."""
+    words = {"type", "energy", "direction", "cameradirection", "skydirection"}
+    return {node.value for node in nodes if isinstance(node, ast.Constant)} & words
+
+
+def test_no_branch_and_no_table_names_a_task():
+    """`task == "type"`, and lists and tables of tasks: the registry knows them."""
+    found = []
+    for path in MODULES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Dict):
+                is_table = len(named_tasks(node.keys)) > 1
+            elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+                is_table = len(named_tasks(node.elts)) > 1
+            elif isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                asked = " ".join(ast.unparse(side) for side in sides)
+                is_table = bool(named_tasks(sides) and re.search(r"task|\bkind\b", asked))
+            else:
+                continue
+            if is_table and part_of(path) != "tasks":
+                found.append(f"{module_of(path)}:{node.lineno}: {ast.unparse(node)[:60]}")
+    assert found == []
+
+
 def test_comments_say_why():
     lines = [line for path in MODULES for line in path.read_text(encoding="utf-8").splitlines()]
     share = sum(line.strip().startswith("#") for line in lines) / len(lines)

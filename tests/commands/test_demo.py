@@ -25,10 +25,11 @@ def test_the_demo_makes_all_it_promises(tmp_path, monkeypatch, caplog):
     (tmp_path / "demo_base.yaml").write_text(to_yaml(base))
     with caplog.at_level("INFO"):
         demo.run(tmp_path)
-    for name in demo.RUNS:
+    for file in demo.RUNS:
+        name = file.removeprefix("demo_").removesuffix(".yaml")
         assert (tmp_path / "runs" / name / "report.html").exists()
     assert (tmp_path / "comparison.html").exists()
-    assert caplog.text.count("(expected ") == len(demo.LESSONS)
+    assert caplog.text.count("(expected ") == len(demo.RUNS)
     caplog.clear()
     with caplog.at_level("INFO"):
         demo.run(tmp_path)
@@ -41,6 +42,6 @@ def test_the_demo_makes_all_it_promises(tmp_path, monkeypatch, caplog):
     [(0.9, True, "ok"), (0.8, True, "NOT"), (0.5, False, "ok"), (0.9, False, "NOT")],
 )
 def test_what_was_learnt_is_said_with_its_bound(value, at_least, verdict):
-    lesson = demo.Lesson("run", "auc", 0.85, at_least, "AUC")
-    sentence = lesson.sentence(value)
+    lesson = demo.Lesson("auc", 0.85, at_least, "AUC")
+    sentence = lesson.sentence("run", value)
     assert f"{value:.3f}" in sentence and "0.85" in sentence and verdict in sentence

@@ -46,7 +46,7 @@ def converted(write_yaml):
 
 def test_every_option_arrives(converted, tmp_path):
     config, _ = converted
-    assert (config.task, config.run_path) == ("type", tmp_path / "out" / "first")
+    assert (config.tasks, config.run_path) == (["type"], tmp_path / "out" / "first")
     assert config.data.train.signal == [str(tmp_path / "gammas" / n) for n in ("a_*.h5", "b.h5")]
     assert config.data.train.background == [str(tmp_path / "protons" / "*.dl1.h5")]
     assert (config.data.mode, config.data.channels) == ("mono", ["image"])
@@ -102,13 +102,13 @@ def test_percentages_become_fractions():
     assert values["pruning"] == {"final_sparsity": 0.8}
 
 
-def test_a_second_task_and_an_unsafe_name_are_warnings():
+def test_several_tasks_are_kept_and_an_unsafe_name_is_a_warning():
     old = {"training_model": {"TrainCTLearnModel": {
         "reco_tasks": ["energy", "type"], "output_dir": "out/my run"}}}  # fmt: skip
     conversion = convert(old, "x")
-    assert conversion.values["task"] == "energy"
+    assert conversion.values["tasks"] == ["energy", "type"]
     assert conversion.values["run"]["name"] == "my_run"
-    assert len([w for w in conversion.warnings if '"type"' in w or '"out/my run"' in w]) == 2
+    assert len([w for w in conversion.warnings if '"out/my run"' in w]) == 1
 
 
 @pytest.mark.parametrize("text", ["run: {name: a}\n", "x", ""])

@@ -124,7 +124,7 @@ def test_extends_fills_in_sections_and_replaces_lists(write_yaml, minimal):
     child = "extends: base.yaml\nrun: {name: second}\ntrain: {n_epochs: 4}\n"
     child += "data: {channels: [image]}\n"
     config = load_config(write_yaml(child))
-    assert (config.run.name, config.task) == ("second", "energy")
+    assert (config.run.name, config.tasks) == ("second", ["energy"])
     assert (config.train.n_epochs, config.train.batch_size) == (4, 8)
     assert config.data.channels == ["image"]
 

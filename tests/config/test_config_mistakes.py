@@ -114,8 +114,8 @@ def test_a_wrong_value_is_one_line(write_yaml, minimal, line, expected):
         ("run:\n  name: first\n", "", "study.yaml: run: missing; expected a section"),
         ("  name: first", "  seed: 1", "study.yaml:1:1: run.name: missing; expected a name of "
          "letters, digits, '.', '_' and '-'"),
-        ("task: energy\n", "", "study.yaml: task: missing; expected one of type, energy, "
-         "cameradirection, skydirection"),
+        ("task: energy\n", "", "study.yaml: tasks: missing; expected a list, each item one "
+         "of type, energy, cameradirection, skydirection"),
         ("signal: gammas.h5", "signal: []", "study.yaml:6:5: data.train.signal: expected at least "
          "one file, folder or pattern, got none"),
         ("signal: gammas.h5", "signal: [gammas.h5, 3]", "study.yaml:6:25: data.train.signal[1]: "

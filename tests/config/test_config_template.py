@@ -12,7 +12,7 @@ from cherenkov_mlops.tasks import TASKS
 @pytest.mark.parametrize("task", TASKS)
 def test_every_template_loads(write_yaml, task, telescope):
     config = load_config(write_yaml(make_template(task, telescope, "my study")))
-    assert (config.run.name, config.task) == ("my_study", task)
+    assert (config.run.name, config.tasks) == ("my_study", [task])
     assert config.data.allowed_tel_types == [TELESCOPES[telescope].tel_type]
     assert bool(config.data.train.background) == TASKS[task].needs_background
 

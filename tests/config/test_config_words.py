@@ -13,9 +13,9 @@ from cherenkov_mlops.config.words import (
     field_at,
     fields_of,
     find_paths,
-    kind_at,
-    kind_of_field,
     show,
+    type_at,
+    type_of_field,
 )
 from cherenkov_mlops.tasks import TASKS
 
@@ -23,7 +23,7 @@ from cherenkov_mlops.tasks import TASKS
 def all_options(section=RunConfig, above=""):
     for key, info in fields_of(section).items():
         yield f"{above}{key}", info
-        kind = kind_of_field(info)
+        kind = type_of_field(info)
         below = kind.section or kind.item_section
         if below:
             yield from all_options(below, f"{above}{key}.")
@@ -37,7 +37,7 @@ def test_every_option_is_described_in_a_sentence(key):
 
 @pytest.mark.parametrize("key", [key for key, _ in all_options()])
 def test_every_option_says_what_it_expects(key):
-    words = kind_of_field(dict(all_options())[key]).describe()
+    words = type_of_field(dict(all_options())[key]).describe()
     assert words and "typing" not in words and "<class" not in words
 
 
@@ -55,12 +55,12 @@ def test_every_option_says_what_it_expects(key):
     ],
 )
 def test_kinds_in_words(key, words):
-    assert kind_at(RunConfig, key).describe() == words
+    assert type_at(RunConfig, key).describe() == words
 
 
 def test_options_that_do_not_exist_are_none():
-    assert kind_at(RunConfig, ("train", "nothing")) is None
-    assert kind_at(RunConfig, ("task", "below")) is None
+    assert type_at(RunConfig, ("train", "nothing")) is None
+    assert type_at(RunConfig, ("tasks", 0, "below")) is None
     assert field_at(RunConfig, ("task", "below")) is None
     assert default_at(RunConfig, ("run", "name")) is None
 
@@ -75,7 +75,7 @@ def test_values_are_shown_as_written(value, text):
 
 
 def test_the_tasks_of_the_schema_are_the_known_tasks():
-    assert kind_at(RunConfig, ("task",)).choices == tuple(TASKS)
+    assert type_at(RunConfig, ("tasks", 0)).choices == tuple(TASKS)
 
 
 def test_the_mappers_are_those_of_the_installed_reader():

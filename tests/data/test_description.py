@@ -7,7 +7,7 @@ import pytest
 
 from cherenkov_mlops.data.distributions import gather_distributions
 from cherenkov_mlops.data.inputs import inspect_inputs
-from cherenkov_mlops.data.sample_images import KINDS, Candidate, pick_candidates
+from cherenkov_mlops.data.sample_images import BRIGHTNESS, Candidate, pick_candidates
 from simulated import describe_files, load_study, study
 
 
@@ -48,7 +48,7 @@ def test_images_go_from_faint_to_bright(described):
     events = described["examples"]["events"]
     for label in ("signal", "background"):
         of_class = [event for event in events if event["label"] == label]
-        assert [event["kind"] for event in of_class] == list(KINDS)
+        assert [event["kind"] for event in of_class] == list(BRIGHTNESS)
         intensities = [event["intensity"] for event in of_class]
         assert intensities == sorted(intensities) and intensities[0] > 50
 

@@ -5,29 +5,27 @@ import pandas as pd
 import pytest
 
 from cherenkov_mlops.data.examples import (
-    KINDS,
+    RANKS,
     pick_examples,
-    prediction_error,
     read_example_images,
 )
 from cherenkov_mlops.dl2.read import read_events
+from cherenkov_mlops.tasks import TASKS
 from synthetic import make_events
-
-TASKS = ["type", "energy", "skydirection"]
 
 
 def _table(n_events: int = 200) -> pd.DataFrame:
     return pd.DataFrame(make_events(n_events))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["type", "energy", "skydirection"])
 def test_each_kind_is_what_its_name_says(task):
     events = _table()
-    errors = np.sort(prediction_error(events, task))
+    errors = np.sort(TASKS[task].error(events))
     rows = pick_examples(events, task)
-    assert rows["kind"].value_counts().to_dict() == dict.fromkeys(KINDS, 3)
+    assert rows["kind"].value_counts().to_dict() == dict.fromkeys(RANKS, 3)
     assert rows.index.is_unique
-    picked = {kind: rows.loc[rows["kind"] == kind, "error"] for kind in KINDS}
+    picked = {kind: rows.loc[rows["kind"] == kind, "error"] for kind in RANKS}
     assert picked["best"].min() == errors[0]
     assert picked["worst"].max() == errors[-1]
     assert picked["best"].max() < picked["typical"].min() <= picked["typical"].max()
@@ -52,9 +50,9 @@ def test_errors_have_the_known_values():
         signal=True, gh_score=0.25, true_energy=2.0, reco_energy=1.0, true_alt=0.0, true_az=359.9
     )
     events = events.assign(reco_alt=0.0, reco_az=0.1)
-    assert prediction_error(events, "type")[0] == 0.75
-    assert prediction_error(events, "energy")[0] == pytest.approx(np.log(2))
-    assert prediction_error(events, "skydirection")[0] == pytest.approx(0.2)
+    assert TASKS["type"].error(events)[0] == 0.75
+    assert TASKS["energy"].error(events)[0] == pytest.approx(np.log(2))
+    assert TASKS["skydirection"].error(events)[0] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("task", ["type", "cameradirection", "skydirection"])
@@ -65,7 +63,7 @@ def test_images_are_those_of_the_events(completed_runs, dl1_files, task):
     rows = pick_examples(events, task, per_kind=1)
     files = {"signal": [dl1_files["gamma_train"], dl1_files["gamma_test"]]}
     found = read_example_images(rows, files, [21, 22], "EFFECTIVE")
-    assert [event["kind"] for event in found["events"]] == list(KINDS)
+    assert [event["kind"] for event in found["events"]] == list(RANKS)
     for event, (_, row) in zip(found["events"], rows.iterrows(), strict=True):
         camera = found["cameras"][event["camera"]]
         assert len(event["image"]) == len(camera["x"]) == len(camera["y"])

@@ -345,10 +345,11 @@ class TestDropIn:
             SampledLoader(reader, np.arange(n), ["energy"], 1000)[0]
             for reader, n in zip(readers, n_events, strict=True)
         ]
-        energies = np.concatenate([part[1]["energy"] for part in alone])
+        energies = np.concatenate([part[1]["energy"][:, 0] for part in alone])
         pixels = np.concatenate([part[0] for part in alone])
-        found = np.argsort(labels["energy"]), np.argsort(energies)
-        assert np.array_equal(labels["energy"][found[0]], energies[found[1]])
+        labelled = labels["energy"][:, 0]
+        found = np.argsort(labelled), np.argsort(energies)
+        assert np.array_equal(labelled[found[0]], energies[found[1]])
         assert np.array_equal(images[found[0]], pixels[found[1]])
         for reader in (*readers, both):
             reader.close_files()

@@ -62,8 +62,8 @@ def test_resolution_by_energy_is_that_of_the_events_of_the_bin():
 
 
 def test_the_share_within_the_68_percent_radius_is_68_percent():
-    arrays = figure_data(EVENTS, "skydirection", SETTINGS)["share_within"]
-    values, _ = evaluate_metrics(EVENTS, "skydirection", SETTINGS)
+    arrays = figure_data(EVENTS, "direction", SETTINGS)["share_within"]
+    values, _ = evaluate_metrics(EVENTS, "direction", SETTINGS)
     share = np.interp(values["containment_68"]["value"], arrays["threshold"], arrays["share"])
     assert share == pytest.approx(0.68, abs=0.02)
 
@@ -173,7 +173,7 @@ def test_errors_of_both_angles_by_energy_are_circular():
         "reco_alt": np.full(n_events, 60.3),
         "reco_az": np.full(n_events, 0.1),
     }
-    arrays = figure_data(events, "skydirection", SETTINGS)["direction_bias_by_energy"]
+    arrays = figure_data(events, "direction", SETTINGS)["direction_bias_by_energy"]
     place = arrays["n_events"].index(n_events)
     assert arrays["altitude_bias"][place] == pytest.approx(0.3, rel=1e-5)
     assert arrays["azimuth_bias"][place] == pytest.approx(0.2, rel=1e-5)
@@ -182,7 +182,7 @@ def test_errors_of_both_angles_by_energy_are_circular():
 
 
 def test_directions_around_north_make_one_spot_at_the_pointing():
-    arrays = figure_data(EVENTS, "skydirection", SETTINGS)["sky_distribution"]
+    arrays = figure_data(EVENTS, "direction", SETTINGS)["sky_distribution"]
     assert arrays["pointings"] == [[0, 70]]
     counts, edges = np.array(arrays["signal"]), np.array(arrays["azimuth_edges"])
     assert counts.sum() > 0.98 * EVENTS["signal"].sum()
@@ -191,11 +191,11 @@ def test_directions_around_north_make_one_spot_at_the_pointing():
 
 
 def test_theta2_knows_a_point_source_from_diffuse_events():
-    diffuse = figure_data(EVENTS, "skydirection", SETTINGS)["theta2"]
+    diffuse = figure_data(EVENTS, "direction", SETTINGS)["theta2"]
     assert diffuse["point_like"] is False
     point = EVENTS | {"true_alt": np.full(3000, 70.5), "true_az": np.full(3000, 359.9)}
     point |= {"reco_alt": point["true_alt"] + 0.1, "reco_az": point["true_az"]}
-    arrays = figure_data(point, "skydirection", SETTINGS)["theta2"]
+    arrays = figure_data(point, "direction", SETTINGS)["theta2"]
     assert arrays["point_like"] is True
     place = int(np.argmax(arrays["share"]))
     assert arrays["share"][place] == 1

@@ -17,11 +17,11 @@ NAMES = list(FIGURES)
 
 @cache
 def _arrays(name: str, n_events: int = 400, noise: float = 1.0) -> dict:
-    kind = FIGURES[name].task
+    kind = FIGURES[name].kind
     if kind == "generic":
         source = make_training(noise) if n_events else {}
         return figure_data(source, "generic", SETTINGS)[name]
-    return figure_data(make_events(n_events, noise), KIND_TASKS[kind], SETTINGS)[name]
+    return figure_data(make_events(n_events, noise), kind, SETTINGS)[name]
 
 
 def _panels(page):
@@ -68,7 +68,7 @@ def test_all_data_of_all_runs_are_inside_the_view(name, n_runs):
 @pytest.mark.parametrize("name", NAMES)
 def test_without_events_there_is_a_page_and_no_exception(name):
     arrays = _arrays(name, n_events=0)
-    if FIGURES[name].task == "generic":
+    if FIGURES[name].kind == "generic":
         assert arrays == {}
         return
     assert set(arrays) == set(_arrays(name))
@@ -91,8 +91,8 @@ def test_overlaid_runs_are_told_apart_by_colour_and_line(name):
 
 
 def test_a_task_has_its_figures():
-    for kind, task in KIND_TASKS.items():
-        assert list(figure_data(make_events(30), task, SETTINGS)) == list(figures_of(kind))
+    for kind in KIND_TASKS:
+        assert list(figure_data(make_events(30), kind, SETTINGS)) == list(figures_of(kind))
 
 
 def test_plain_values_leave_no_nan():

@@ -13,7 +13,7 @@ N_RUNS = 12
 @pytest.fixture(scope="module")
 def arrays():
     events = make_events(1500)
-    return figure_data(events, "type", SETTINGS) | figure_data(events, "skydirection", SETTINGS)
+    return figure_data(events, "type", SETTINGS) | figure_data(events, "direction", SETTINGS)
 
 
 def _render(name: str, arrays: dict, n_runs: int):

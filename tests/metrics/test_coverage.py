@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 
 from cherenkov_mlops.metrics import METRICS, EvaluationSettings
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.metrics.bootstrap import bootstrap_replicates, interval_68
 from cherenkov_mlops.metrics.events import extract_events
+from cherenkov_mlops.tasks import TASKS
 
 N_EXPERIMENTS = 200
 N_EVENTS = 400
@@ -90,7 +90,7 @@ def _experiments(task: str) -> list[dict[str, tuple[float, float]]]:
 
 def _intervals(table: dict[str, np.ndarray], task: str) -> dict[str, tuple[float, float]]:
     """As ``evaluate_metrics`` finds them, but only for the metrics whose truth is known."""
-    events = extract_events(table, KINDS[task])
+    events = extract_events(table, TASKS[task].kind)
     statistics = {name: partial(METRICS[name].evaluate, settings=SETTINGS) for name in TRUTHS[task]}
     replicates = bootstrap_replicates(events, statistics, SETTINGS.n_bootstrap, SETTINGS.seed)
     return {name: interval_68(replicates[name], statistics[name](events)) for name in statistics}

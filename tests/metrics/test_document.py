@@ -15,7 +15,7 @@ def test_the_page_names_every_metric():
     assert all(f"| `{name}` |" in page for name in METRICS)
 
 
-@pytest.mark.parametrize("name", [n for n, entry in METRICS.items() if entry.task != "generic"])
+@pytest.mark.parametrize("name", [n for n, entry in METRICS.items() if entry.kind != "generic"])
 def test_a_metric_of_events_states_formula_and_source(name):
     entry = METRICS[name]
     assert entry.formula

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from cherenkov_mlops.errors import DataError
-from cherenkov_mlops.metrics.events import REQUIRED_COLUMNS, extract_events
+from cherenkov_mlops.metrics.events import extract_events
+from cherenkov_mlops.tasks import task_of_kind
 from synthetic import KIND_TASKS, make_events
 
 
@@ -20,7 +21,7 @@ def test_rows_come_in_the_same_order_whatever_the_order_of_the_table(kind):
 
 @pytest.mark.parametrize("kind", KIND_TASKS)
 def test_a_missing_column_is_named(kind):
-    for name in REQUIRED_COLUMNS[kind]:
+    for name in task_of_kind(kind).required:
         table = make_events(5)
         del table[name]
         with pytest.raises(DataError, match=f"expected a column '{name}'"):

@@ -13,13 +13,13 @@ from cherenkov_mlops.metrics.binning import energy_edges_tev
 from cherenkov_mlops.metrics.events import extract_events
 from synthetic import KIND_TASKS, SETTINGS, make_events
 
-EVENT_METRICS = [name for name, entry in METRICS.items() if entry.task != "generic"]
+EVENT_METRICS = [name for name, entry in METRICS.items() if entry.kind != "generic"]
 RANKED = [name for name, entry in METRICS.items() if entry.better != "none"]
 
 
 def _value(name: str, **options: float) -> float:
     entry = METRICS[name]
-    events = extract_events(make_events(**options), entry.task)
+    events = extract_events(make_events(**options), entry.kind)
     return entry.evaluate(events, SETTINGS)
 
 
@@ -29,7 +29,7 @@ def test_each_metric_explains_itself(name):
     assert entry.text.endswith(".")
     assert entry.symbol
     assert entry.better in ("higher", "lower", "zero", "none")
-    assert entry.task in (*KIND_TASKS, "generic")
+    assert entry.kind in (*KIND_TASKS, "generic")
 
 
 @pytest.mark.parametrize("name", EVENT_METRICS)
@@ -60,16 +60,16 @@ def test_a_metric_without_better_and_worse_is_not_ranked():
         METRICS["batch_size"].badness(64)
 
 
-@pytest.mark.parametrize("task", KIND_TASKS.values())
-def test_values_survive_json(task):
-    values, replicates = evaluate_metrics(make_events(50), task, SETTINGS)
+@pytest.mark.parametrize("kind", KIND_TASKS)
+def test_values_survive_json(kind):
+    values, replicates = evaluate_metrics(make_events(50), kind, SETTINGS)
     assert json.loads(json.dumps(values)) == values
     assert json.loads(json.dumps(replicates)) == replicates
 
 
-@pytest.mark.parametrize(("kind", "task"), KIND_TASKS.items())
-def test_every_metric_of_the_task_is_evaluated_with_its_interval(kind, task):
-    values, replicates = evaluate_metrics(make_events(400), task, SETTINGS)
+@pytest.mark.parametrize("kind", KIND_TASKS)
+def test_every_metric_of_the_task_is_evaluated_with_its_interval(kind):
+    values, replicates = evaluate_metrics(make_events(400), kind, SETTINGS)
     assert list(values) == list(metrics_of(kind)) == list(replicates)
     for name, entry in values.items():
         assert entry["n"] == 400
@@ -94,8 +94,8 @@ def test_a_constant_answer_is_below_the_limit_of_a_metric_of_each_task():
         "reco_alt": np.full(300, 70.2),
         "reco_az": np.full(300, 359.9),
     }
-    for kind, task in KIND_TASKS.items():
-        values, _ = evaluate_metrics(constant, task, SETTINGS)
+    for kind in KIND_TASKS:
+        values, _ = evaluate_metrics(constant, kind, SETTINGS)
         limits = {n: e.fails_below for n, e in metrics_of(kind).items() if e.fails_below}
         assert any(values[name]["value"] < limit for name, limit in limits.items()), kind
 

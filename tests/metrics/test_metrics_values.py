@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn_metrics
 
 from cherenkov_mlops.metrics import METRICS, evaluate_metrics
 from cherenkov_mlops.metrics.base import EvaluationSettings
-from cherenkov_mlops.metrics.events import angular_separation_deg
+from cherenkov_mlops.tasks.direction import angular_separation_deg
 from synthetic import SETTINGS, make_events
 
 EVENTS = make_events(10_000, seed=11)
@@ -97,15 +97,15 @@ def _direction_expectations() -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    ("task", "expected"),
+    ("kind", "expected"),
     [
         ("type", _type_expectations()),
         ("energy", _energy_expectations()),
-        ("cameradirection", _direction_expectations()),
+        ("direction", _direction_expectations()),
     ],
 )
-def test_values_equal_an_independent_implementation(task, expected):
-    values, _ = evaluate_metrics(EVENTS, task, NO_BOOTSTRAP)
+def test_values_equal_an_independent_implementation(kind, expected):
+    values, _ = evaluate_metrics(EVENTS, kind, NO_BOOTSTRAP)
     unchecked = set(values) - set(expected)
     assert unchecked <= {"threshold_at_signal_efficiency", "direction_spread"}
     for name, value in expected.items():
@@ -209,7 +209,7 @@ def _direction_metric(name: str, true: tuple[float, float], reco: tuple[float, f
         "reco_alt": [reco[0]],
         "reco_az": [reco[1]],
     }
-    return evaluate_metrics(events, "skydirection", NO_BOOTSTRAP)[0][name]["value"]
+    return evaluate_metrics(events, "direction", NO_BOOTSTRAP)[0][name]["value"]
 
 
 def test_azimuth_wraps_around_north():

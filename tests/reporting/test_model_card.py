@@ -6,8 +6,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from cherenkov_mlops.metrics import metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.reporting.model_card import render_model_card
+from cherenkov_mlops.tasks import TASKS as REGISTERED
 from synthetic import TASKS, make_results
 
 SECTIONS = (
@@ -41,7 +41,7 @@ def test_the_head_holds_what_the_hub_asks_for(task):
     values = {item["type"]: item["value"] for item in result["metrics"]}
     for name, value in values.items():
         assert value == pytest.approx(run.metrics[name]["value"], rel=1e-5)
-    known = metrics_of(KINDS[task])
+    known = metrics_of(REGISTERED[task].kind)
     assert set(head["metrics"]) == {name for name, entry in known.items() if entry.key}
     assert set(values) == {name for name, entry in known.items() if entry.better != "none"}
 
@@ -51,7 +51,7 @@ def test_all_sections_are_there_and_every_metric_with_its_interval(task):
     run = make_results(task)
     card = render_model_card(run)
     assert all(f"\n## {section}\n" in card for section in SECTIONS)
-    assert all(f"| `{name}` |" in card for name in metrics_of(KINDS[task]))
+    assert all(f"| `{name}` |" in card for name in metrics_of(REGISTERED[task].kind))
     assert "| train | 1,000 |" in card
     assert "> 50 phe" in card
 

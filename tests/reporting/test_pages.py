@@ -10,11 +10,11 @@ from cherenkov_mlops.commands import compare
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.figures import figures_of
 from cherenkov_mlops.metrics import metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.reporting.html import embed_json, render_report
 from cherenkov_mlops.results import results_to_json, write_results
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import report
+from cherenkov_mlops.tasks import TASKS as REGISTERED
 from page_checks import check_page
 from synthetic import TASKS, make_results
 
@@ -26,9 +26,9 @@ def test_a_report_shows_every_metric_and_figure_of_its_task(tmp_path, task):
     report.run(None, run_dir)
     text = run_dir.report.read_text(encoding="utf-8")
     page = check_page(text)
-    names = [*figures_of(KINDS[task]), *figures_of("generic")]
+    names = [*figures_of(REGISTERED[task].kind), *figures_of("generic")]
     assert {f"figure-{name}" for name in names} <= set(page.ids)
-    assert all(f"<code>{name}</code>" in text for name in metrics_of(KINDS[task]))
+    assert all(f"<code>{name}</code>" in text for name in metrics_of(REGISTERED[task].kind))
     assert len(text) < 1_500_000
 
 

@@ -28,9 +28,7 @@ def init(
     output: Annotated[Path, typer.Option(help="YAML file to write; - is the terminal.")] = Path(
         "study.yaml"
     ),
-    task: Annotated[
-        str, typer.Option(help="type, energy, cameradirection or skydirection.")
-    ] = "type",
+    task: Annotated[str, typer.Option(help="Name of a task, such as type or energy.")] = "type",
     telescope: Annotated[str, typer.Option(help="SST1M, LST, MST or ASTRI.")] = "SST1M",
     force: Overwrite = False,
 ) -> None:

@@ -148,7 +148,7 @@ def _read_gates(
     from cherenkov_mlops.results import read_results
 
     gates = parse_gates(fail_under, fail_over)
-    check_gates_fit(gates, config.task)
+    check_gates_fit(gates, config.tasks)
     return lambda run_dir: check_gates(read_results(run_dir.metrics), gates)
 
 

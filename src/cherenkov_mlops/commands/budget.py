@@ -9,11 +9,11 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import Metric, metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.pipeline.lifecycle import is_made
 from cherenkov_mlops.prediction.companions import tested_model
 from cherenkov_mlops.results import Results, read_results
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.tasks import TASKS
 
 log = logging.getLogger(__name__)
 
@@ -80,12 +80,12 @@ class Budget:
         return offer.rate_hz >= self.rate_hz
 
     def value(self, offer: Offer) -> float | None:
-        """The metric of a tested offer."""
+        """Look up the metric of a tested offer."""
         return offer.results.metrics.get(self.metric.name, {}).get("value")
 
 
 def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
-    """The whole path of the run's model and of its exports, measured on one core.
+    """Measure the whole path of the run's model and of its exports on one core.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
         for settings, each in runs
     ]
     offers.sort(key=lambda offer: -offer.rate_hz)
-    metric = next(entry for entry in metrics_of(KINDS[config.task]).values() if entry.key)
+    metric = next(entry for entry in metrics_of(TASKS[config.tasks[0]].kind).values() if entry.key)
     return Budget(rate_hz, metric, offers)
 
 
@@ -129,7 +129,7 @@ def describe(budget: Budget, offer: Offer) -> list[str]:
 
 
 def advise(budget: Budget) -> list[str]:
-    """What the table says, and what is missing for it to say more."""
+    """Say what the table tells, and what is missing for it to tell more."""
     lines = []
     if (best := budget.best) is not None:
         lines.append(

@@ -7,9 +7,10 @@ from typing import Literal
 
 from cherenkov_mlops.errors import QualityError, UserError
 from cherenkov_mlops.metrics import METRICS, metrics_of
-from cherenkov_mlops.metrics.base import KINDS
+from cherenkov_mlops.metrics.base import GENERIC
 from cherenkov_mlops.registry import did_you_mean
 from cherenkov_mlops.results import Results
+from cherenkov_mlops.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -67,34 +68,33 @@ def _parse_gate(side: Literal["under", "over"], text: str) -> Gate:
     return Gate(name, side, number)
 
 
-def check_gates_fit(gates: Sequence[Gate], task: str) -> None:
-    """Nothing, if a run of this task has all metrics of the gates; cheap, before the work starts.
+def check_gates_fit(gates: Sequence[Gate], tasks: Sequence[str]) -> None:
+    """Raise UserError with the first gate whose metric belongs to none of these tasks.
 
-    Raises
-    ------
-    UserError
-        Names the first metric that belongs to another task.
+    Cheap, so that it is done before the work starts.
     """
-    known = [*metrics_of(KINDS[task]), *metrics_of("generic")]
+    kinds = [TASKS[task].kind for task in tasks]
+    known = [name for kind in [*kinds, GENERIC] for name in metrics_of(kind)]
     for gate in gates:
         if gate.name not in known:
             raise UserError(
-                f"--fail-{gate.side} {gate.name}={gate.bound:g}: a run of task '{task}' has no "
+                f"--fail-{gate.side} {gate.name}={gate.bound:g}: a run of task "
+                f"'{', '.join(tasks)}' has no "
                 f"such metric; {did_you_mean(gate.name, known)}"
             )
 
 
 def check_gates(results: Results, gates: Sequence[Gate]) -> None:
-    """Nothing, if all gates are passed.
+    """Raise QualityError with each failed gate, its value, interval and bound.
 
     Raises
     ------
     UserError
-        If a metric belongs to another task.
+        A metric belongs to another task.
     QualityError
-        One line with each failed gate, its value, interval and bound.
+        A gate is failed.
     """
-    check_gates_fit(gates, results.run["task"])
+    check_gates_fit(gates, [results.run["task"]])
     failed = [gate for gate in gates if not gate.is_passed(_value(results, gate))]
     if failed:
         texts = "; ".join(_describe_failure(results, gate) for gate in failed)

@@ -1,10 +1,13 @@
 """What all sections of a configuration share: frozen, strict, no unknown keys."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from cherenkov_mlops.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -17,10 +20,14 @@ class Expected:
         Such as ``a path``.
     is_path : bool
         Whether it names files, so that it resolves against the folder of its YAML file.
+    names : mapping, optional
+        Registry whose names are accepted; empty words then list them.
     """
 
-    words: str
+    words: str = ""
     is_path: bool = False
+    # Left out of the hash: a registry has none.
+    names: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 class Section(BaseModel):
@@ -40,6 +47,12 @@ class Section(BaseModel):
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _is_task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError("unknown task")
+    return name
 
 
 def _as_path(value: Any) -> Any:
@@ -70,6 +83,12 @@ FilePath = Annotated[
     Expected("a path", is_path=True),
 ]
 """One path."""
+
+TaskName = Annotated[str, AfterValidator(_is_task), Expected(names=TASKS)]
+"""Name of a task; which there are, the registry says when a configuration is checked."""
+
+TaskList = Annotated[list[TaskName], BeforeValidator(_as_list), Field(min_length=1)]
+"""Tasks; a single one may stand without a list."""
 
 FileName = Annotated[
     str,

@@ -18,39 +18,61 @@ class NotKnown(Exception):
     """The value of an option is wrong itself, so nothing can be said about its fit."""
 
 
-def check_task_fits_mode(ask: Ask) -> Found:
-    """Mistakes: a direction task in the mode that CTLearn does not predict it in."""
-    task, mode = ask("task"), ask("data.mode")
-    if mode not in TASKS[task].modes:
-        modes = " or ".join(TASKS[task].modes)
-        other = {"cameradirection": "skydirection", "skydirection": "cameradirection"}[task]
+def check_tasks(ask: Ask) -> Found:
+    """Find tasks that stand twice, or whose predictions would stand in one place."""
+    names = ask("tasks")
+    places: dict[tuple[str, str], str] = {}
+    for number, name in enumerate(names):
+        place = (TASKS[name].dl2.group, TASKS[name].dl2.prefix)
+        before = places.setdefault(place, name)
+        if name in names[:number]:
+            yield f"tasks[{number}]", f"{name} stands twice; leave one out"
+        elif before != name:
+            yield (
+                f"tasks[{number}]",
+                f"{name} and {before} have one place in DL2 files; leave one out",
+            )
+    if len(names) > 1 and len(set(names)) == len(names):
         yield (
-            "data.mode",
-            f"task {task} needs mode {modes}, got {mode}; write {modes}, or take task {other}",
+            "tasks",
+            "one network learns one task as yet; write one, and name trained runs of the others "
+            "in test.with_runs",
         )
 
 
+def check_tasks_fit_mode(ask: Ask) -> Found:
+    """Find tasks that make no sense in the mode."""
+    mode = ask("data.mode")
+    for name in ask("tasks"):
+        task = TASKS[name]
+        if mode not in task.modes:
+            modes = " or ".join(task.modes)
+            other = f", or take task {task.elsewhere}" if task.elsewhere else ""
+            yield "data.mode", f"task {name} needs mode {modes}, got {mode}; write {modes}{other}"
+
+
 def check_files_by_class(ask: Ask) -> Found:
-    """Mistakes: no training files for a class that the task learns from."""
+    """Find no training files for a class that the task learns from."""
     if not ask("data.train.signal"):
         yield "data.train.signal", "expected at least one file, folder or pattern, got none"
-    if TASKS[ask("task")].needs_background and not ask("data.train.background"):
+    names = [name for name in ask("tasks") if TASKS[name].needs_background]
+    if names and not ask("data.train.background"):
         yield (
             "data.train.background",
-            f"task {ask('task')} needs files of a second class, got none; "
+            f"task {', '.join(names)} needs files of a second class, got none; "
             "write a file, folder or pattern",
         )
 
 
 def check_class_names(ask: Ask) -> Found:
-    """Mistakes: one name for both classes."""
+    """Find one name for both classes."""
     if ask("data.classes.signal") == ask("data.classes.background"):
         name = show(ask("data.classes.signal"))
         yield "data.classes", f"expected two different names, got {name} twice"
 
 
 def check_stacking(ask: Ask) -> Found:
-    """Mistakes: stacked or sorted images where CTLearn cannot stack or sort them."""
+    """Find stacked or sorted images where CTLearn cannot stack or sort them."""
     stacked, stereo = ask("data.stack_telescope_images"), ask("data.mode") == "stereo"
     shipped = ask("model.type") in ("SingleCNN", "ResNet")
     if stereo and shipped and not stacked:
@@ -63,7 +85,7 @@ def check_stacking(ask: Ask) -> Found:
 
 
 def check_sorting(ask: Ask) -> Found:
-    """Mistakes: images sorted by intensity in mono, or stacked as well."""
+    """Find images sorted by intensity in mono, or stacked as well."""
     if not ask("data.sort_by_intensity"):
         return
     if ask("data.mode") != "stereo":
@@ -73,7 +95,7 @@ def check_sorting(ask: Ask) -> Found:
 
 
 def check_waveforms(ask: Ask) -> Found:
-    """Mistakes: options of waveforms where images are read."""
+    """Find options of waveforms where images are read."""
     if ask("data.reader") == "images" and ask("data.sequence_length") is not None:
         yield (
             "data.sequence_length",
@@ -82,7 +104,7 @@ def check_waveforms(ask: Ask) -> Found:
 
 
 def check_model_options(ask: Ask) -> Found:
-    """Mistakes: options of another model type."""
+    """Find options of another model type."""
     kind = ask("model.type")
     for name, info in fields_of(ModelSection).items():
         unset = (None, info.get_default())
@@ -93,7 +115,7 @@ def check_model_options(ask: Ask) -> Found:
 
 
 def check_model_source(ask: Ask) -> Found:
-    """Mistakes: no file or class for a custom model, no file for a loaded one."""
+    """Find no file or class for a custom model, no file for a loaded one."""
     needed = {"custom": ("file", "class"), "loaded": ("load_model_from",)}
     for name in needed.get(ask("model.type"), ()):
         if ask(f"model.{name}") is None:
@@ -101,7 +123,7 @@ def check_model_source(ask: Ask) -> Found:
 
 
 def check_architecture(ask: Ask) -> Found:
-    """Mistakes: rows of an architecture with the keys of the other model."""
+    """Find rows of an architecture with the keys of the other model."""
     keys = {"SingleCNN": {"filters", "kernel_size", "number"}, "ResNet": {"filters", "blocks"}}
     expected = keys.get(ask("model.type"))
     for number, row in enumerate(ask("model.architecture") or [] if expected else []):
@@ -114,7 +136,7 @@ def check_architecture(ask: Ask) -> Found:
 
 
 def check_head(ask: Ask) -> Found:
-    """Mistakes: a head whose last layer has not as many neurons as the task has outputs."""
+    """Find a head whose last layer has not as many neurons as the task has outputs."""
     for task, neurons in (ask("model.head_layers") or {}).items():
         if not neurons or neurons[-1] != TASKS[task].n_outputs:
             yield (
@@ -125,7 +147,7 @@ def check_head(ask: Ask) -> Found:
 
 
 def check_limits(ask: Ask) -> Found:
-    """Mistakes: an upper limit that is not above its lower one."""
+    """Find an upper limit that is not above its lower one."""
     for low, high in (
         ("test.energy_min_tev", "test.energy_max_tev"),
         ("pruning.initial_sparsity", "pruning.final_sparsity"),
@@ -138,7 +160,7 @@ def check_limits(ask: Ask) -> Found:
 
 
 def check_pruning(ask: Ask) -> Found:
-    """Mistakes: options of pruning that have no meaning together."""
+    """Find options of pruning that have no meaning together."""
     if ask("pruning") is None:
         return
     structure, constant = ask("pruning.structure"), ask("pruning.schedule") == "constant"
@@ -169,7 +191,7 @@ def check_pruning(ask: Ask) -> Found:
 
 
 def check_quantization(ask: Ask) -> Found:
-    """Mistakes: half precision, or a changing shape, while the network learns to use 8 bits."""
+    """Find half precision, or a changing shape, while the network learns to use 8 bits."""
     if ask("quantization") is None:
         return
     if ask("pruning") is not None and ask("pruning.kind") == "filters":
@@ -186,7 +208,8 @@ def check_quantization(ask: Ask) -> Found:
 
 
 CHECKS: tuple[Callable[[Ask], Found], ...] = (
-    check_task_fits_mode,
+    check_tasks,
+    check_tasks_fit_mode,
     check_files_by_class,
     check_class_names,
     check_stacking,
@@ -203,7 +226,7 @@ CHECKS: tuple[Callable[[Ask], Found], ...] = (
 
 
 def check_together(ask: Ask) -> Found:
-    """All mistakes in how the options fit; a check that needs a wrong value is left out."""
+    """Find all mistakes in how the options fit; a check that needs a wrong value is left out."""
     for check in CHECKS:
         try:
             yield from check(ask)

@@ -66,7 +66,7 @@ class Conversion:
 
 
 def convert_file(path: Path) -> tuple[str, list[str]]:
-    """YAML text in the layout of this package, and one warning for each option left out.
+    """Write YAML text in the layout of this package, and one warning for each option left out.
 
     Raises
     ------
@@ -89,12 +89,25 @@ def convert_file(path: Path) -> tuple[str, list[str]]:
 
 
 def convert(old: dict[str, Any], name: str) -> Conversion:
-    """The options of the predecessor's ``old`` configuration, for a run called ``name``."""
+    """Convert the predecessor's ``old`` configuration, for a run called ``name``."""
     conversion = Conversion()
     conversion.put("run.name", _safe_name(name))
     for key, value in old.items():
         if key == "prepare_model" and isinstance(value, dict):
-            _convert_preparation(conversion, value)
+            for name, given in _model_type_first(value):
+                where = f"{key}.{name}"
+                if name == "model_type":
+                    _convert_model_type(conversion, where, given)
+                elif name == "tasks":
+                    _convert_tasks(conversion, where, given)
+                elif name == "CustomModel" and isinstance(given, dict):
+                    new_keys = {"model_filename": "model.file", "model_name": "model.class"}
+                    for option, each in given.items():
+                        conversion.put(new_keys.get(option, f"model.options.{option}"), each)
+                elif isinstance(given, dict):
+                    _convert_class(conversion, key, name, given)
+                else:
+                    conversion.warn(where, given, OBSOLETE.get(name, "unknown option"))
         elif key != "training_model" or not isinstance(value, dict):
             conversion.warn(key, value, "unknown section")
     # After prepare_model, whose model is the one that counts.
@@ -103,21 +116,6 @@ def convert(old: dict[str, Any], name: str) -> Conversion:
         _convert_class(conversion, "training_model", key, value)
     conversion.warnings.append("data.test: not in the old layout: add the files to test on")
     return conversion
-
-
-def _convert_preparation(conversion: Conversion, old: dict[str, Any]) -> None:
-    for name, value in _model_type_first(old):
-        key = f"prepare_model.{name}"
-        if name == "model_type":
-            _convert_model_type(conversion, key, value)
-        elif name == "tasks":
-            _convert_tasks(conversion, key, value)
-        elif name == "CustomModel" and isinstance(value, dict):
-            _convert_custom_model(conversion, value)
-        elif isinstance(value, dict):
-            _convert_class(conversion, "prepare_model", name, value)
-        else:
-            conversion.warn(key, value, OBSOLETE.get(name, "unknown option"))
 
 
 def _model_type_first(old: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -136,16 +134,10 @@ def _convert_model_type(conversion: Conversion, key: str, value: Any) -> None:
 
 def _convert_tasks(conversion: Conversion, key: str, value: Any) -> None:
     tasks = value if isinstance(value, list) else [value]
-    before = conversion.values.setdefault("task", tasks[0] if tasks else None)
+    before = conversion.values.setdefault("tasks", tasks)
     for task in tasks:
-        if task != before:
-            conversion.warn(key, task, f"a run learns one task, this one {before}")
-
-
-def _convert_custom_model(conversion: Conversion, old: dict[str, Any]) -> None:
-    new_keys = {"model_filename": "model.file", "model_name": "model.class"}
-    for name, value in old.items():
-        conversion.put(new_keys.get(name, f"model.options.{name}"), value)
+        if task not in before:
+            conversion.warn(key, task, f"prepare_model has the tasks {', '.join(before)}")
 
 
 def _convert_class(conversion: Conversion, above: str, name: str, old: Any) -> None:
@@ -175,12 +167,22 @@ def _new_key(conversion: Conversion, owner: str, option: str) -> str:
 
 
 def _convert_training(conversion: Conversion, old: dict[str, Any]) -> None:
-    _convert_files(conversion, old)
+    for label in LABELS:
+        folder, patterns = old.get(f"input_dir_{label}"), old.get(f"file_pattern_{label}")
+        if folder is not None:
+            names = patterns if isinstance(patterns, list) else [patterns or "*.h5"]
+            files = [str(PurePosixPath(str(folder)) / str(name)) for name in names]
+            conversion.put(f"data.train.{label}", files)
+        elif patterns is not None:
+            key = f"training_model.TrainCTLearnModel.file_pattern_{label}"
+            conversion.warn(key, patterns, f"there is no input_dir_{label}")
     done = {f"{part}_{label}" for part in ("input_dir", "file_pattern") for label in LABELS}
     for name, value in _model_type_first(old):
         key = f"training_model.TrainCTLearnModel.{name}"
         if name in CONVERTERS:
             CONVERTERS[name](conversion, key, value)
+        elif name == "percentage_per_epoch":
+            conversion.put("sampling.percentage_per_epoch", _as_fraction(value))
         elif name in NEW_KEYS:
             conversion.put(NEW_KEYS[name], value)
         elif name in OBSOLETE:
@@ -191,30 +193,12 @@ def _convert_training(conversion: Conversion, old: dict[str, Any]) -> None:
             conversion.put(f"ctlearn.TrainCTLearnModel.{name}", value)
 
 
-def _convert_files(conversion: Conversion, old: dict[str, Any]) -> None:
-    for label in LABELS:
-        folder = old.get(f"input_dir_{label}")
-        patterns = old.get(f"file_pattern_{label}")
-        if folder is None:
-            if patterns is not None:
-                key = f"training_model.TrainCTLearnModel.file_pattern_{label}"
-                conversion.warn(key, patterns, f"there is no input_dir_{label}")
-            continue
-        names = patterns if isinstance(patterns, list) else [patterns or "*.h5"]
-        files = [str(PurePosixPath(str(folder)) / str(name)) for name in names]
-        conversion.put(f"data.train.{label}", files)
-
-
 def _convert_output(conversion: Conversion, key: str, value: Any) -> None:
     path = PurePosixPath(str(value))
     conversion.put("run.name", _safe_name(path.name))
     conversion.put("run.dir", str(path.parent))
     if _safe_name(path.name) != path.name:
         conversion.warn(key, value, f"the run is called {_safe_name(path.name)}")
-
-
-def _convert_percentage(conversion: Conversion, key: str, value: Any) -> None:
-    conversion.put("sampling.percentage_per_epoch", _as_fraction(value))
 
 
 def _convert_pruning(conversion: Conversion, key: str, value: Any) -> None:
@@ -233,13 +217,12 @@ CONVERTERS: dict[str, Callable[[Conversion, str, Any], None]] = {
     "model_type": _convert_model_type,
     "reco_tasks": _convert_tasks,
     "output_dir": _convert_output,
-    "percentage_per_epoch": _convert_percentage,
     "pruning_model": _convert_pruning,
 }
 
 
 def _as_fraction(value: Any) -> Any:
-    """A share, which the predecessor also took in percent, as a fraction."""
+    """Turn a share, which the predecessor also took in percent, into a fraction."""
     percent = isinstance(value, int | float) and value > 1
     return value / 100 if percent else value
 

@@ -44,8 +44,8 @@ class FileSets(Section):
     )
     background: FileList = Field(
         [],
-        description="Files of the background class, such as protons; only the task 'type' "
-        "uses them.",
+        description="Files of the background class, such as protons; only tasks that tell "
+        "two classes apart use them.",
     )
 
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.config.words import fields_of, kind_of_field
+from cherenkov_mlops.config.words import fields_of, type_of_field
+from cherenkov_mlops.tasks import TASKS
 
 _INTRODUCTION = """\
 # Configuration
@@ -19,7 +20,7 @@ One YAML file describes one run. `cherenkov-mlops init` writes one to start from
 `cherenkov-mlops config check study.yaml` finds all mistakes at once, and
 `cherenkov-mlops config show study.yaml` prints it with every default filled in.
 
-- Only `run.name`, `task` and the files in `data` must be given.
+- Only `run.name`, `tasks` (or `task`, for one) and the files in `data` must be given.
 - Values are YAML 1.2: `1e-4` is a number, `yes` is a text (write `true`). A key that stands twice,
   or that nobody knows, is a mistake.
 - Relative paths start in the folder of the YAML file that holds them. `~` and `$VARIABLE` are
@@ -32,21 +33,17 @@ One YAML file describes one run. `cherenkov-mlops init` writes one to start from
 
 
 def make_markdown() -> str:
-    """Page that describes every option: what it expects, its default, what it does."""
-    top = [
-        _row(key, info)
-        for key, info in fields_of(RunConfig).items()
-        if not kind_of_field(info).section
-    ]
-    parts = [_INTRODUCTION, _table("Outside the sections", "", top)]
-    parts += _sections(RunConfig, "")
-    return "\n".join(parts)
+    """Describe every option on a page: what it expects, its default, what it does."""
+    fields = fields_of(RunConfig).items()
+    top = [_row(key, info) for key, info in fields if not type_of_field(info).section]
+    tables = [_table("Outside the sections", "", top), *_sections(RunConfig, "")]
+    return "\n".join([_INTRODUCTION, *tables])
 
 
 def _sections(section: type[BaseModel], above: str) -> Iterator[str]:
-    """Tables of all sections below one, parents first."""
+    """Make the tables of all sections below one, parents first."""
     for key, info in fields_of(section).items():
-        kind = kind_of_field(info)
+        kind = type_of_field(info)
         below = kind.section or kind.item_section
         if below:
             name = f"{above}{key}" if kind.section else f"{above}{key}[]"
@@ -61,27 +58,29 @@ def _table(title: str, text: str, rows: list[str]) -> str:
 
 
 def _row(key: str, info: FieldInfo) -> str:
-    cells = [f"`{key}`", kind_of_field(info).describe(), _show_default(info), info.description]
+    default = info.get_default()
+    text = default if isinstance(default, str) else json.dumps(default, default=str)
+    shown = f"`{text.strip('"')}`"
+    if info.is_required() or isinstance(default, BaseModel):
+        shown = "(required)" if info.is_required() else "see below"
+    cells = [f"`{key}`", type_of_field(info).describe(), shown, info.description]
     return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |"
 
 
-def _show_default(info: FieldInfo) -> str:
-    if info.is_required():
-        return "(required)"
-    default = info.get_default()
-    if isinstance(default, BaseModel):
-        return "see below"
-    text = default if isinstance(default, str) else json.dumps(default, default=str)
-    return f"`{text.strip('"')}`"
-
-
 def make_json_schema() -> str:
-    """JSON Schema (draft 2020-12) of the YAML file, as text."""
+    """Make the JSON Schema (draft 2020-12) of the YAML file, as text."""
     schema = RunConfig.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "cherenkov-mlops run"
     extends = {"type": "string", "description": "YAML file that this one takes its options from."}
-    schema["properties"] = {"extends": extends} | schema["properties"]
+    names = {"enum": list(TASKS)}
+    task = {"description": "The task of a run that has one, in place of `tasks`."} | names
+    schema["properties"] = {"extends": extends, "task": task} | schema["properties"]
+    schema["properties"]["tasks"]["items"] = names
+    for head in ("head_layers", "head_activation_function"):
+        # Of the section or null.
+        section = schema["$defs"]["ModelSection"]["properties"][head]["anyOf"][0]
+        section["propertyNames"] = names
     return json.dumps(_without_required(schema), indent=2) + "\n"
 
 

@@ -7,13 +7,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.config.schema import RunConfig, name_tasks
 from cherenkov_mlops.config.words import find_paths, show
 from cherenkov_mlops.config.yaml_text import Document, Key, Place, Problem, read_yaml
 
+#: Keys of the list of tasks and of its short form.
+_TASKS = (("task",), ("tasks",))
+
 
 def read_files(path: Path, above: tuple[Path, ...] = ()) -> Document:
-    """Values of a YAML file over those of the files that it extends.
+    """Read the values of a YAML file over those of the files that it extends.
 
     Parameters
     ----------
@@ -39,7 +42,7 @@ def read_files(path: Path, above: tuple[Path, ...] = ()) -> Document:
 
 
 def read_file(path: Path, rank: int = 0) -> Document:
-    """Values of one YAML file alone; None, and a problem, if it does not hold sections."""
+    """Read the values of one YAML file alone; None, and a problem, if it does not hold sections."""
     whole = Place(rank, 0, 0, str(path), path.absolute().parent)
     text, trouble = _read_text(path)
     document = read_yaml(text, replace(whole, line=1, column=1))
@@ -68,12 +71,34 @@ def _read_text(path: Path) -> tuple[str, str]:
 
 
 def merge(base: Document, upper: Document) -> Document:
-    """``upper`` over ``base``: sections key by key, lists and values as a whole.
+    """Lay ``upper`` over ``base``: sections key by key, lists and values as a whole.
 
     The values are None where those of ``base`` could not be read.
     """
+    settle_tasks(base)
+    settle_tasks(upper)
+    below = dict(base.places)
+    if ("tasks",) in upper.places:
+        below = {key: place for key, place in below.items() if key[:1] not in _TASKS}
     values = None if base.values is None else _merge_values(base.values, upper.values)
-    return Document(values, base.places | upper.places, base.problems + upper.problems)
+    return Document(values, below | upper.places, base.problems + upper.problems)
+
+
+def settle_tasks(document: Document) -> None:
+    """Write ``task: x`` as the list that it is short for; its place is that of both.
+
+    That of ``task`` itself stays as a sign that messages have to name it so.
+    """
+    values, places = document.values, document.places
+    if not isinstance(values, dict) or "task" not in values:
+        return
+    if "tasks" in values:
+        message = "stands beside tasks; write one of them"
+        document.problems.append(Problem(place_of(document, ("task",)), "task", message))
+        del values["task"]
+        return
+    document.values = name_tasks(values)
+    places[("tasks",)] = places[("tasks", 0)] = places[("task",)] = place_of(document, ("task",))
 
 
 def _merge_values(base: Any, upper: Any) -> Any:
@@ -83,7 +108,7 @@ def _merge_values(base: Any, upper: Any) -> Any:
 
 
 def expand(path: str) -> str:
-    """``path`` with ``~`` and ``$VARIABLE`` replaced."""
+    """Replace ``~`` and ``$VARIABLE`` in a path."""
     return os.path.expandvars(os.path.expanduser(path))
 
 
@@ -104,14 +129,14 @@ def _resolve(document: Document, key: Key, value: Any) -> Any:
 
 
 def place_of(document: Document, key: Key) -> Place:
-    """Place of ``key``, or of the nearest section above it."""
+    """Find the place of ``key``, or of the nearest section above it."""
     while key not in document.places:
         key = key[:-1]
     return document.places[key]
 
 
 def value_at(values: Any, key: Key, default: Any = None) -> Any:
-    """Value at ``key`` of nested sections and lists, or ``default``."""
+    """Look up the value at ``key`` of nested sections and lists, or ``default``."""
     for part in key:
         if not isinstance(values, dict) or part not in values:
             return default

@@ -6,19 +6,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cherenkov_mlops.config.checks import Ask, NotKnown, check_together
-from cherenkov_mlops.config.files import place_of, read_files, resolve_paths, value_at
-from cherenkov_mlops.config.overrides import apply_override
+from cherenkov_mlops.config.checks import NotKnown, check_together
+from cherenkov_mlops.config.files import (
+    merge,
+    place_of,
+    read_files,
+    resolve_paths,
+    settle_tasks,
+    value_at,
+)
 from cherenkov_mlops.config.problems import explain_errors
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.words import default_at
-from cherenkov_mlops.config.yaml_text import Document, Key, Problem, dotted, split_key
+from cherenkov_mlops.config.yaml_text import Document, Place, Problem, dotted, read_yaml, split_key
 from cherenkov_mlops.errors import ConfigError, UserError
 from cherenkov_mlops.run_dir import RunDir
 
+# Behind the places of all files.
+_RANK = 1_000_000
+
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """The configuration in ``path``, checked as a whole.
+    """Read the configuration in ``path``, checked as a whole.
 
     Parameters
     ----------
@@ -41,8 +50,40 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     return check_document(document, Path(path))
 
 
+def apply_override(document: Document, override: str, number: int = 0) -> Document:
+    """Change one option of ``document``, or note one more mistake.
+
+    Parameters
+    ----------
+    document : Document
+        Values so far.
+    override : str
+        ``dotted.key=value``, the value as in YAML; relative paths start in the current folder.
+    number : int
+        Position on the command line.
+    """
+    name, equals, text = override.partition("=")
+    key = tuple(part.strip() for part in name.split("."))
+    place = Place(_RANK + number, 0, 0, f"-o {name.strip()}", Path.cwd())
+    message = "" if equals and all(key) else "expected key=value, such as train.n_epochs=5"
+    values = document.values
+    for depth, part in enumerate(key):
+        if values is None or message:
+            break
+        if not isinstance(values, dict):
+            message = f"'{dotted(key[:depth])}' is a value, not a section"
+        else:
+            values = values.get(part)
+    if message:
+        return merge(document, Document({}, {}, [Problem(place, "", message)]))
+    given = read_yaml(text, place, key)
+    for part in reversed(key):
+        given.values = {part: given.values}
+    return merge(document, given)
+
+
 def check_document(document: Document, source: Path) -> RunConfig:
-    """The configuration that a document holds; paths and defaults are filled in there, too.
+    """Make the configuration that a document holds; paths and defaults are filled in there, too.
 
     Raises
     ------
@@ -51,7 +92,12 @@ def check_document(document: Document, source: Path) -> RunConfig:
     """
     config = None
     if document.values is not None:
-        _give_run_folder(document)
+        settle_tasks(document)
+        run = document.values.get("run")
+        if isinstance(run, dict) and "dir" not in run:
+            # A path of the uppermost file, as if it stood there.
+            run["dir"] = str(default_at(RunConfig, ("run", "dir")))
+            document.places["run", "dir"] = document.places[()]
         resolve_paths(document)
         config = _validate(document)
     if config is None or document.problems:
@@ -61,12 +107,12 @@ def check_document(document: Document, source: Path) -> RunConfig:
 
 
 def sorted_lines(problems: Sequence[Problem]) -> list[str]:
-    """One line a mistake, by place."""
+    """Write one line a mistake, by place."""
     return [str(problem) for problem in sorted(problems, key=lambda problem: problem.place)]
 
 
 def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, RunDir]:
-    """Configuration and run folder of a YAML file, or of the folder of an existing run.
+    """Open the configuration and run folder of a YAML file, or of an existing run folder.
 
     A run folder is the folder of its run wherever it was moved to.
 
@@ -87,40 +133,27 @@ def open_run(path: Path, overrides: Sequence[str] = ()) -> tuple[RunConfig, RunD
     return load_config(run_dir.resolved_config, overrides), run_dir
 
 
-def _give_run_folder(document: Document) -> None:
-    """Write the default of ``run.dir`` into the document: a path of the uppermost file."""
-    run = document.values.get("run")
-    if isinstance(run, dict) and "dir" not in run:
-        run["dir"] = str(default_at(RunConfig, ("run", "dir")))
-        document.places["run", "dir"] = document.places[()]
-
-
 def _validate(document: Document) -> RunConfig | None:
-    """The configuration, or None; its mistakes are added to those of the document."""
+    """Make the configuration, or None; its mistakes are added to those of the document."""
     config, wrong = None, []
     try:
         config = RunConfig.model_validate(document.values)
     except ValidationError as error:
         wrong = list(explain_errors(error, RunConfig))
-    ask = _make_ask(document.values, [key for key, _ in wrong])
-    together = [(split_key(key), message) for key, message in check_together(ask)]
-    # A value that could not even be read is null by now: one line about it is enough.
-    told = {problem.key for problem in document.problems}
-    document.problems.extend(
-        Problem(place_of(document, key), dotted(key), message)
-        for key, message in [*wrong, *together]
-        if dotted(key) not in told
-    )
-    return config
-
-
-def _make_ask(values: dict[str, Any], wrong: list[Key]) -> Ask:
-    """Function that gives the value or the default at a dotted key, unless it is wrong."""
 
     def ask(name: str) -> Any:
         key = split_key(name)
-        if any(key[: len(bad)] == bad[: len(key)] for bad in wrong):
+        if any(key[: len(bad)] == bad[: len(key)] for bad, _ in wrong):
             raise NotKnown(name)
-        return value_at(values, key, default_at(RunConfig, key))
+        return value_at(document.values, key, default_at(RunConfig, key))
 
-    return ask
+    together = [(split_key(key), message) for key, message in check_together(ask)]
+    # A value that could not even be read is null by now: one line about it is enough.
+    told = {problem.key for problem in document.problems}
+    for key, message in [*wrong, *together]:
+        # Named as the user wrote it: a single task may stand without a list.
+        is_short = key[:1] == ("tasks",) and ("task",) in document.places
+        name = "task" if is_short else dotted(key)
+        if name not in told:
+            document.problems.append(Problem(place_of(document, key), name, message))
+    return config

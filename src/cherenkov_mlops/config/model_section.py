@@ -4,9 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer
 
-from cherenkov_mlops.config.base import FilePath, Section
+from cherenkov_mlops.config.base import FilePath, Section, TaskName
 
-TaskName = Literal["type", "energy", "cameradirection", "skydirection"]
 Neurons = Annotated[int, Field(ge=1)]
 
 _HEAD = ("head_layers", "head_activation_function")

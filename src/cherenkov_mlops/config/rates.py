@@ -10,7 +10,7 @@ _UNITS = {"": 1.0, "hz": 1.0, "khz": 1e3, "mhz": 1e6}
 
 
 def parse_rate(text: str, where: str) -> float:
-    """Rate [1/s] of a text such as ``1kHz``, ``1.5 kHz`` or ``1000``.
+    """Read the rate [1/s] of a text such as ``1kHz``, ``1.5 kHz`` or ``1000``.
 
     Raises
     ------

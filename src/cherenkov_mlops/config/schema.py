@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
-from cherenkov_mlops.config.base import FileName, FilePath, FolderList, Fraction, Section
+from cherenkov_mlops.config.base import FileName, FilePath, FolderList, Fraction, Section, TaskList
 from cherenkov_mlops.config.cluster_section import SlurmSection
 from cherenkov_mlops.config.data_section import DataSection
 from cherenkov_mlops.config.model_section import ModelSection
@@ -19,6 +19,7 @@ from cherenkov_mlops.config.train_section import (
 from cherenkov_mlops.config.yaml_text import dotted, split_key
 from cherenkov_mlops.forms import EXACT_FORMS, FORMS
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
+from cherenkov_mlops.tasks import TASKS
 
 
 class RunSection(Section):
@@ -80,13 +81,24 @@ class ExportSection(Section):
     of: FilePath = Field(description="Folder of the run that was exported.")
 
 
+def name_tasks(values: Any) -> Any:
+    """Write ``task: x`` as the list that it is short for, ``tasks: [x]``."""
+    if not isinstance(values, dict) or "task" not in values or "tasks" in values:
+        return values
+    return {
+        "tasks" if key == "task" else key: [value] if key == "task" else value
+        for key, value in values.items()
+    }
+
+
 class RunConfig(Section):
     """All options of one run, with the places they were read from."""
 
     run: RunSection = Field(description="Name, place and seed of the run.")
-    task: Literal["type", "energy", "cameradirection", "skydirection"] = Field(
-        description="What the network reconstructs: particle type, energy [TeV], or direction "
-        "[deg] (cameradirection in mono, skydirection in stereo)."
+    tasks: TaskList = Field(
+        description="What is reconstructed, such as the particle type, the energy [TeV] or the "
+        "direction [deg] (one in mono, another in stereo). `task: type` is short for "
+        "`tasks: [type]`."
     )
     data: DataSection = Field(DataSection(), description="Files, telescopes and images.")
     model: ModelSection = Field(
@@ -118,11 +130,11 @@ class RunConfig(Section):
     _places: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def dump(self) -> dict[str, Any]:
-        """All options as plain dicts, lists, texts and numbers, named as in the YAML file."""
+        """Write all options as plain dicts, lists, texts and numbers, named as in the YAML file."""
         return self.model_dump(mode="json")
 
     def with_places(self, source: Path, places: dict[str, str]) -> "RunConfig":
-        """The same configuration, knowing its file and the place of each dotted key."""
+        """Make the configuration know its file and the place of each dotted key; it is returned."""
         self._source = source.absolute()
         self._places.update(places)
         return self
@@ -133,7 +145,7 @@ class RunConfig(Section):
         return self._source
 
     def locate(self, key: str) -> str:
-        """Place of the dotted ``key`` as ``file:line:column``, or of the nearest key above it."""
+        """Find ``file:line:column`` of the dotted ``key``, or of the nearest key above it."""
         parts = split_key(key)
         while parts and dotted(parts) not in self._places:
             parts = parts[:-1]
@@ -149,16 +161,31 @@ class RunConfig(Section):
             write_text_atomically(run_dir.config, given.read_text(encoding="utf-8-sig"))
         write_text_atomically(run_dir.resolved_config, resolved)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_task(cls, values: Any) -> Any:
+        return name_tasks(values)
+
+    @property
+    def task(self) -> str:
+        """The task of a run that has one."""
+        return self.tasks[0]
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether any task is learnt from two classes of files."""
+        return any(TASKS[name].needs_background for name in self.tasks)
+
     @property
     def run_path(self) -> Path:
         """Run folder, ``<run.dir>/<run.name>``."""
         return self.run.dir / self.run.name
 
     def changes_from_defaults(self) -> dict[str, tuple[Any, Any]]:
-        """(default, value) by dotted key where they differ; name, task and files left out."""
+        """(default, value) by dotted key where they differ; name, tasks and files left out."""
         own = {"name": self.run.name, "dir": self.run.dir}
         data = {"train": self.data.train, "test": self.data.test}
-        default = RunConfig.model_validate({"run": own, "task": self.task, "data": data})
+        default = RunConfig.model_validate({"run": own, "tasks": self.tasks, "data": data})
         return _differences(default.dump(), self.dump())
 
 

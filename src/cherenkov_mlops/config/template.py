@@ -43,7 +43,7 @@ TELESCOPES.add("ASTRI", Telescope("SST_ASTRI_ASTRICam", "SquareMapper", 0.5, 300
 
 
 def make_template(task: str, telescope: str, name: str) -> str:
-    """Commented YAML text of a study that loads as it is.
+    """Write the commented YAML text of a study that loads as it is.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def make_template(task: str, telescope: str, name: str) -> str:
 
 
 def make_comment(key: str, indent: int = 2) -> str:
-    """YAML comment that describes the option at the dotted ``key``."""
+    """Write a YAML comment that describes the option at the dotted ``key``."""
     text = field_at(RunConfig, split_key(key)).description
     lines = textwrap.wrap(text, width=96 - indent)
     return ("\n" + " " * indent).join(f"# {line}" for line in lines)

@@ -21,7 +21,7 @@ _Representer.add_representer(list, _Representer.represent_list)
 
 
 def to_yaml(values: Any) -> str:
-    """YAML text of plain dicts, lists, texts and numbers, in their order."""
+    """Write plain dicts, lists, texts and numbers as YAML text, in their order."""
     yaml = YAML(typ="safe", pure=True)
     yaml.Representer = _Representer
     yaml.default_flow_style = False

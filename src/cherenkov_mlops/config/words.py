@@ -1,6 +1,6 @@
 """What an option expects, in words: the same ones in messages, templates and documentation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -16,7 +16,7 @@ _BOUNDS = ("ge", "gt", "le", "lt")
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueType:
     """A type of the schema, taken apart.
 
     Parameters
@@ -31,6 +31,8 @@ class Kind:
         What is expected, where the schema says it in words.
     is_path : bool
         Whether it names files.
+    registry : mapping, optional
+        Registry whose names alone are accepted.
     """
 
     options: tuple[Any, ...]
@@ -38,6 +40,7 @@ class Kind:
     bounds: dict[str, float] = field(default_factory=dict)
     words: str = ""
     is_path: bool = False
+    registry: Mapping[str, Any] | None = None
 
     @property
     def section(self) -> type[BaseModel] | None:
@@ -48,6 +51,8 @@ class Kind:
     @property
     def choices(self) -> tuple[str, ...]:
         """Accepted words, if only certain words are."""
+        if self.registry is not None:
+            return tuple(self.registry)
         return tuple(w for o in self.options if get_origin(o) is Literal for w in get_args(o))
 
     @property
@@ -65,55 +70,51 @@ class Kind:
     @property
     def item_section(self) -> type[BaseModel] | None:
         """The section that each item of a list is, else None."""
-        return kind_of(self.items).section if self.items is not None else None
+        return type_of(self.items).section if self.items is not None else None
 
     def describe(self) -> str:
-        """What is accepted, such as ``a whole number of at least 1 or null``."""
+        """Say what is accepted, such as ``a whole number of at least 1 or null``."""
         words = [self.words] if self.words else [self._describe(o) for o in self.options]
         return " or ".join(words + ["null"] * self.nullable)
 
     def _describe(self, option: Any) -> str:
         if option in (int, float):
             return _describe_number(option, self.bounds)
-        if get_origin(option) is Literal:
-            return ("one of " if len(self.choices) > 2 else "") + _enumerate(self.choices)
+        if self.choices:
+            separator, head = (", ", "one of ") if len(self.choices) > 2 else (" or ", "")
+            return head + separator.join(self.choices)
         if get_origin(option) is list:
-            return f"a list, each item {kind_of(self.items).describe()}"
+            return f"a list, each item {type_of(self.items).describe()}"
         return _PLAIN.get(option, "a section")
 
 
-def kind_of(annotation: Any) -> Kind:
-    """A type annotation, taken apart."""
+def type_of(annotation: Any) -> ValueType:
+    """Take a type annotation apart."""
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
-        return _with_metadata(kind_of(inner), metadata)
+        return _with_metadata(type_of(inner), metadata)
     if get_origin(annotation) in (Union, UnionType):
-        return _united([kind_of(option) for option in get_args(annotation)])
+        united = [type_of(option) for option in get_args(annotation)]
+        return ValueType(
+            options=tuple(option for each in united for option in each.options),
+            nullable=any(each.nullable for each in united),
+            bounds={name: value for each in united for name, value in each.bounds.items()},
+            words=" or ".join(each.words for each in united if each.words),
+            is_path=any(each.is_path for each in united),
+            registry=next((e.registry for e in united if e.registry is not None), None),
+        )
     if annotation is NoneType:
-        return Kind((), nullable=True)
-    return Kind((annotation,))
+        return ValueType((), nullable=True)
+    return ValueType((annotation,))
 
 
-def _with_metadata(kind: Kind, metadata: list[Any]) -> Kind:
+def _with_metadata(kind: ValueType, metadata: list[Any]) -> ValueType:
     pieces = [piece for item in metadata for piece in (item, *getattr(item, "metadata", ()))]
     bounds = {name: getattr(p, name) for p in pieces for name in _BOUNDS if hasattr(p, name)}
     expected = [item for item in metadata if isinstance(item, Expected)]
-    told = expected[-1] if expected else Expected(kind.words, kind.is_path)
-    return Kind(kind.options, kind.nullable, kind.bounds | bounds, told.words, told.is_path)
-
-
-def _united(kinds: list[Kind]) -> Kind:
-    bounds: dict[str, float] = {}
-    for kind in kinds:
-        bounds |= kind.bounds
-    options = tuple(option for kind in kinds for option in kind.options)
-    words = " or ".join(kind.words for kind in kinds if kind.words)
-    nullable, is_path = (any(getattr(k, n) for k in kinds) for n in ("nullable", "is_path"))
-    return Kind(options, nullable, bounds, words, is_path)
-
-
-def _enumerate(words: tuple[str, ...]) -> str:
-    return ", ".join(words) if len(words) > 2 else " or ".join(words)
+    told = expected[-1] if expected else Expected(kind.words, kind.is_path, kind.registry)
+    limits = kind.bounds | bounds
+    return ValueType(kind.options, kind.nullable, limits, told.words, told.is_path, told.names)
 
 
 def _describe_number(number: type, bounds: dict[str, float]) -> str:
@@ -135,31 +136,31 @@ def fields_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
     return {info.alias or name: info for name, info in section.model_fields.items()}
 
 
-def kind_of_field(info: FieldInfo) -> Kind:
+def type_of_field(info: FieldInfo) -> ValueType:
     """Type of a field together with its limits."""
-    return _with_metadata(kind_of(info.annotation), info.metadata)
+    return _with_metadata(type_of(info.annotation), info.metadata)
 
 
-def kind_at(section: type[BaseModel], key: Key) -> Kind | None:
+def type_at(section: type[BaseModel], key: Key) -> ValueType | None:
     """Type that is expected at ``key`` of a section; None if there is no such option."""
-    kind = Kind((section,))
+    kind = ValueType((section,))
     for part in key:
         if kind.section:
             info = fields_of(kind.section).get(str(part))
             if info is None:
                 return None
-            kind = kind_of_field(info)
+            kind = type_of_field(info)
         elif kind.items is not None:
-            kind = kind_of(kind.items)
+            kind = type_of(kind.items)
         else:
             return None
     return kind
 
 
 def find_paths(section: type[BaseModel], above: Key = ()) -> Iterator[Key]:
-    """Keys of all options that name files, in the sections below one."""
+    """Find the keys of all options that name files, in the sections below one."""
     for name, info in fields_of(section).items():
-        kind, key = kind_of_field(info), (*above, name)
+        kind, key = type_of_field(info), (*above, name)
         if kind.is_path:
             yield key
         elif kind.section:
@@ -167,7 +168,7 @@ def find_paths(section: type[BaseModel], above: Key = ()) -> Iterator[Key]:
 
 
 def show(value: Any) -> str:
-    """``value`` as the user wrote it, short enough for a message."""
+    """Write ``value`` as the user did, short enough for a message."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict):
@@ -179,7 +180,7 @@ def show(value: Any) -> str:
 
 def field_at(section: type[BaseModel], key: Key) -> FieldInfo | None:
     """Field at ``key`` of a section; None if there is no such option."""
-    above = kind_at(section, key[:-1])
+    above = type_at(section, key[:-1])
     return fields_of(above.section).get(str(key[-1])) if above and above.section else None
 
 

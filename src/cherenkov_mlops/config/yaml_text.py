@@ -67,25 +67,25 @@ class Document:
 
 
 def dotted(key: Key) -> str:
-    """``key`` as ``data.train.signal[0]``."""
+    """Write ``key`` as ``data.train.signal[0]``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return text.removeprefix(".")
 
 
 def split_key(text: str) -> Key:
-    """Parts of a key such as ``data.train.signal[0]``."""
+    """Split a key such as ``data.train.signal[0]``."""
     found = re.findall(r"([^.\[\]]+)|\[(\d+)\]", text)
     return tuple(name or int(number) for name, number in found)
 
 
 def shorten(text: str, length: int = 60) -> str:
-    """``text`` on one line, cut to ``length`` characters."""
+    """Put ``text`` on one line, cut to ``length`` characters."""
     line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
 def read_yaml(text: str, start: Place, key: Key = ()) -> Document:
-    """Values, places and mistakes of a YAML 1.2 text; nothing is ever raised for bad text.
+    """Read values, places and mistakes of a YAML 1.2 text; nothing is ever raised for bad text.
 
     Parameters
     ----------

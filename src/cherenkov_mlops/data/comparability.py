@@ -21,24 +21,26 @@ type Pointing = tuple[float, float]
 
 
 def class_findings(classes: Sequence[DataClass]) -> list[Finding]:
-    """What a classifier could learn instead of the particle, for two classes."""
-    found = [finding for each in classes for finding in _mixed_settings(each)]
+    """Find what a classifier could learn instead of the particle, for two classes."""
+    found = []
+    for each in classes:
+        if len({production.settings for production in each.productions}) > 1:
+            text = (
+                f"The files of the class '{each.name}' were simulated with "
+                f"{len(each.productions)} different settings (spectrum, energies, cone or disk)."
+            )
+            found.append(Finding("hint", "spectrum", text))
     if len(classes) < 2:
         return found
     first, second = classes
-    found += _pointings(first, second)
+    found += _pointing_findings(first, second)
     if first.has_showers and second.has_showers:
-        found += [
-            *_spectral_index(first, second),
-            *_energy_range(first, second),
-            *_viewcone(first, second),
-            *_scatter_radius(first, second),
-        ]
+        found += [*_spectrum_findings(first, second), *_place_findings(first, second)]
     return found
 
 
 def training_findings(trained: Sequence[DataClass], tested: Sequence[DataClass]) -> list[Finding]:
-    """Where test files leave what the network was trained on."""
+    """Find where test files leave what the network was trained on."""
     known = [pair for each in trained for pair in each.pointings]
     # Manifests of older versions do not know.
     if not known:
@@ -51,8 +53,11 @@ def training_findings(trained: Sequence[DataClass], tested: Sequence[DataClass])
             f"trained (zenith {_zeniths(known)}): energies and scores will be off."
         )
         found.append(Finding("warning", "pointing", text))
-    for before, after in _by_label(trained, tested):
-        new = sorted(set(after.particles) - set(before.particles))
+    before = {each.label: each for each in trained}
+    for after in tested:
+        if after.label not in before:
+            continue
+        new = sorted(set(after.particles) - set(before[after.label].particles))
         if new:
             text = (
                 f"The test files of the class '{after.name}' hold {join(new)}, of which the "
@@ -62,24 +67,7 @@ def training_findings(trained: Sequence[DataClass], tested: Sequence[DataClass])
     return found
 
 
-def _by_label(
-    trained: Sequence[DataClass], tested: Sequence[DataClass]
-) -> list[tuple[DataClass, DataClass]]:
-    before = {each.label: each for each in trained}
-    return [(before[each.label], each) for each in tested if each.label in before]
-
-
-def _mixed_settings(each: DataClass) -> list[Finding]:
-    if len({production.settings for production in each.productions}) < 2:
-        return []
-    text = (
-        f"The files of the class '{each.name}' were simulated with "
-        f"{len(each.productions)} different settings (spectrum, energies, cone or disk)."
-    )
-    return [Finding("hint", "spectrum", text)]
-
-
-def _pointings(first: DataClass, second: DataClass) -> list[Finding]:
+def _pointing_findings(first: DataClass, second: DataClass) -> list[Finding]:
     pairs = [(first, second), (second, first)]
     alone = [(a, _unmatched(a.pointings, b.pointings, _same_zenith)) for a, b in pairs]
     if all(rest and len(rest) == len(each.pointings) for each, rest in alone):
@@ -134,65 +122,63 @@ def _zeniths(pointings: Sequence[Pointing]) -> str:
     return join(f"{zenith:g}" for zenith in sorted({pair[0] for pair in pointings})) + " deg"
 
 
-def _spectral_index(first: DataClass, second: DataClass) -> list[Finding]:
+def _spectrum_findings(first: DataClass, second: DataClass) -> list[Finding]:
+    """Find differences of the spectral index and of the range of energies."""
+    found = []
     indices = [each.extremes("spectral_index") for each in (first, second)]
-    if max(abs(a - b) for a, b in zip(*indices, strict=True)) <= SAME_SETTING:
-        return []
-    shown = [join(f"{value:g}" for value in sorted({*pair})) for pair in indices]
-    text = (
-        f"'{first.name}' was thrown with spectral index {shown[0]}, '{second.name}' with "
-        f"{shown[1]}: one class has more faint images than the other, so a classifier can learn "
-        "brightness in place of the particle; sampling.balance: energy evens it out."
-    )
-    return [Finding("warning", "spectrum", text)]
-
-
-def _energy_range(first: DataClass, second: DataClass) -> list[Finding]:
+    if max(abs(a - b) for a, b in zip(*indices, strict=True)) > SAME_SETTING:
+        shown = [join(f"{value:g}" for value in sorted({*pair})) for pair in indices]
+        text = (
+            f"'{first.name}' was thrown with spectral index {shown[0]}, '{second.name}' with "
+            f"{shown[1]}: one class has more faint images than the other, so a classifier can "
+            "learn brightness in place of the particle; sampling.balance: energy evens it out."
+        )
+        found.append(Finding("warning", "spectrum", text))
     ranges = [
         (each.extremes("energy_min_tev")[0], each.extremes("energy_max_tev")[1])
         for each in (first, second)
     ]
-    ratios = [max(a, b) / max(min(a, b), 1e-9) for a, b in zip(*ranges, strict=True)]
-    if max(ratios) <= 1 + SAME_SETTING:
-        return []
-    shown = [f"{low:g} to {high:g} TeV" for low, high in ranges]
-    text = f"'{first.name}' was thrown from {shown[0]}, '{second.name}' from {shown[1]}: "
-    if max(ratios) > MAX_ENERGY_RATIO:
-        text += (
-            "where only one class has events, a classifier can learn the energy in place of the "
-            "particle; cut on the intensity, or use files of the same range."
+    ratio = max(max(a, b) / max(min(a, b), 1e-9) for a, b in zip(*ranges, strict=True))
+    if ratio > 1 + SAME_SETTING:
+        shown = [f"{low:g} to {high:g} TeV" for low, high in ranges]
+        text = f"'{first.name}' was thrown from {shown[0]}, '{second.name}' from {shown[1]}: "
+        if ratio > MAX_ENERGY_RATIO:
+            text += (
+                "where only one class has events, a classifier can learn the energy in place of "
+                "the particle; cut on the intensity, or use files of the same range."
+            )
+        else:
+            text += "usual, as the particles yield different amounts of light; see the intensities."
+        level = "warning" if ratio > MAX_ENERGY_RATIO else "hint"
+        found.append(Finding(level, "spectrum", text))
+    return found
+
+
+def _place_findings(first: DataClass, second: DataClass) -> list[Finding]:
+    """Find differences of the cone and of the disk that showers were thrown into."""
+    found = []
+    cones = [
+        max(production.viewcone_deg[1] for production in each.productions)
+        for each in (first, second)
+    ]
+    if not _same_radius(*cones):
+        shown = [
+            f"from a cone of {value:g} deg" if value else "from one direction" for value in cones
+        ]
+        text = (
+            f"Showers of '{first.name}' come {shown[0]}, those of '{second.name}' {shown[1]}: a "
+            "classifier can learn where in the camera an image lies in place of the particle. "
+            "Train on diffuse showers of both classes."
         )
-        return [Finding("warning", "spectrum", text)]
-    text += "usual, as the particles yield different amounts of light; see the intensities."
-    return [Finding("hint", "spectrum", text)]
-
-
-def _viewcone(first: DataClass, second: DataClass) -> list[Finding]:
-    outer = [max(cone[1] for cone in _cones(each)) for each in (first, second)]
-    if _same_radius(*outer):
-        return []
-    shown = [f"from a cone of {value:g} deg" if value else "from one direction" for value in outer]
-    text = (
-        f"Showers of '{first.name}' come {shown[0]}, those of '{second.name}' {shown[1]}: a "
-        "classifier can learn where in the camera an image lies in place of the particle. Train "
-        "on diffuse showers of both classes."
-    )
-    return [Finding("warning", "direction", text)]
-
-
-def _cones(each: DataClass) -> list[tuple[float, float]]:
-    return [production.viewcone_deg for production in each.productions]
-
-
-def _scatter_radius(first: DataClass, second: DataClass) -> list[Finding]:
+        found.append(Finding("warning", "direction", text))
     radii = [each.extremes("scatter_radius_m")[1] for each in (first, second)]
-    if _same_radius(*radii):
-        return []
-    text = (
-        f"Cores of '{first.name}' were thrown up to {radii[0]:g} m, those of '{second.name}' up to "
-        f"{radii[1]:g} m: compare the distances of the cores after the cuts."
-    )
-    return [Finding("hint", "core", text)]
+    if not _same_radius(*radii):
+        text = (
+            f"Cores of '{first.name}' were thrown up to {radii[0]:g} m, those of '{second.name}' "
+            f"up to {radii[1]:g} m: compare the distances of the cores after the cuts."
+        )
+        found.append(Finding("hint", "core", text))
+    return found
 
 
 def _same_radius(one: float, other: float) -> bool:

@@ -28,7 +28,7 @@ def describe_data(
     counts: Counts,
     findings: Sequence[Finding],
 ) -> dict[str, Any]:
-    """All that the page about the training files shows, in JSON's own types.
+    """Gather all that the page about the training files shows, in JSON's own types.
 
     Parameters
     ----------
@@ -45,35 +45,7 @@ def describe_data(
     """
     seen = gather_distributions(config, inputs)
     names = {each.label: each.name for each in classes}
-    return plain_values(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "run": {
-                "name": config.run.name,
-                "task": config.task,
-                "mode": config.data.mode,
-                "created": timestamp(),
-                "classes": config.data.classes.model_dump(),
-            },
-            "camera": inputs.camera,
-            "cuts": [list(pair) for pair in config.data.quality_criteria],
-            "min_telescopes": least_telescopes(config),
-            "findings": [finding.as_dict() for finding in findings],
-            "classes": [each.as_dict() for each in classes],
-            "counts": {"sets": counts.sets, "cuts": counts.cuts},
-            "files": _list_files(inputs),
-            "n_files": len(inputs.all_files()),
-            "figures": distribution_arrays(seen, names),
-            "examples": read_sample_images(
-                {label: part.candidates for label, part in seen.items()},
-                config.data.focal_length_choice,
-            ),
-        }
-    )
-
-
-def _list_files(inputs: Inputs) -> list[dict[str, Any]]:
-    rows = [
+    files = [
         {
             "label": label,
             "path": file.path,
@@ -86,7 +58,32 @@ def _list_files(inputs: Inputs) -> list[dict[str, Any]]:
             "particles": file.particles,
             "pointings": file.pointings,
         }
-        for label, files in inputs.files.items()
-        for file in files
+        for label, group in inputs.files.items()
+        for file in group
     ]
-    return rows[:_MAX_FILES]
+    return plain_values(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "run": {
+                "name": config.run.name,
+                "task": config.tasks[0],
+                "tasks": config.tasks,
+                "mode": config.data.mode,
+                "created": timestamp(),
+                "classes": config.data.classes.model_dump(),
+            },
+            "camera": inputs.camera,
+            "cuts": [list(pair) for pair in config.data.quality_criteria],
+            "min_telescopes": least_telescopes(config),
+            "findings": [finding.as_dict() for finding in findings],
+            "classes": [each.as_dict() for each in classes],
+            "counts": {"sets": counts.sets, "cuts": counts.cuts},
+            "files": files[:_MAX_FILES],
+            "n_files": len(inputs.all_files()),
+            "figures": distribution_arrays(seen, names),
+            "examples": read_sample_images(
+                {label: part.candidates for label, part in seen.items()},
+                config.data.focal_length_choice,
+            ),
+        }
+    )

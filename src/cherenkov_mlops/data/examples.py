@@ -16,28 +16,20 @@ from ctapipe.io import read_table
 
 from cherenkov_mlops.data.dl1_file import IMAGES, open_hdf5
 from cherenkov_mlops.data.telescopes import read_subarray
+from cherenkov_mlops.tasks import TASKS
 
-KINDS = ("best", "typical", "worst")
-EVENTS_A_KIND = 3
+RANKS = ("best", "typical", "worst")
+EVENTS_A_RANK = 3
 #: Pixels of all images together: what a page of one megabyte can hold.
 MAX_PIXELS = 36_000
 #: Any place and time: directions stay in this frame, but ctapipe wants to know them.
 _SKY = AltAz(location=EarthLocation.from_geodetic(0 * u.deg, 0 * u.deg), obstime=Time("J2000"))
-_SHOWN = (
-    "true_energy",
-    "reco_energy",
-    "gh_score",
-    "true_alt",
-    "true_az",
-    "reco_alt",
-    "reco_az",
-    "pointing_alt",
-    "pointing_az",
-)
+#: Values that are shown with an image, beside those of the tasks.
+_SHOWN = ("true_energy", "true_alt", "true_az", "pointing_alt", "pointing_az")
 
 
-def pick_examples(events: pd.DataFrame, task: str, per_kind: int = EVENTS_A_KIND) -> pd.DataFrame:
-    """Rows of the best, the typical and the worst events, with their ``kind`` and ``error``.
+def pick_examples(events: pd.DataFrame, task: str, per_kind: int = EVENTS_A_RANK) -> pd.DataFrame:
+    """Pick the best, the typical and the worst events, with their ``kind`` and ``error``.
 
     Typical are those whose error is nearest to the median. Classes take turns where a task has
     two, so that each kind shows both. No event is picked twice.
@@ -51,31 +43,20 @@ def pick_examples(events: pd.DataFrame, task: str, per_kind: int = EVENTS_A_KIND
     per_kind : int
         Rows of each kind.
     """
-    rows = events.assign(error=prediction_error(events, task))
+    rows = events.assign(error=TASKS[task].error(events))
+    errors = rows["error"].to_numpy()
+    median = np.median(errors) if errors.size else 0.0
+    two_classes = TASKS[task].needs_background
     parts: list[pd.DataFrame] = []
-    for kind, rank in zip(KINDS, _ranks(rows["error"].to_numpy()), strict=True):
+    # Smaller is earlier: for the best, the typical and the worst.
+    for kind, rank in zip(RANKS, (errors, np.abs(errors - median), -errors), strict=True):
         left = rows.assign(rank=rank).drop(index=[place for part in parts for place in part.index])
-        classes = [left[left["signal"]], left[~left["signal"]]] if task == "type" else [left]
+        classes = [left[left["signal"]], left[~left["signal"]]] if two_classes else [left]
         first = pd.concat([group.nsmallest(per_kind, "rank") for group in classes])
         turn = first.groupby("signal").cumcount()
         chosen = first.assign(turn=turn).sort_values(["turn", "rank"], kind="stable")
         parts.append(chosen.head(per_kind).assign(kind=kind).drop(columns=["rank", "turn"]))
     return pd.concat(parts)
-
-
-def prediction_error(events: pd.DataFrame, task: str) -> np.ndarray:
-    """How wrong each prediction is.
-
-    Distance of the score from the truth (``type``), absolute natural logarithm of reconstructed
-    over true energy (``energy``), angle between both directions in deg (the others).
-    """
-    if task == "type":
-        return np.abs(events["gh_score"].to_numpy() - events["signal"].to_numpy(dtype=float))
-    if task == "energy":
-        ratio = events["reco_energy"].to_numpy() / events["true_energy"].to_numpy()
-        return np.abs(np.log(np.maximum(ratio, np.finfo(float).tiny)))
-    true, reco = (_sky(events, kind) for kind in ("true", "reco"))
-    return true.separation(reco).to_value(u.deg)
 
 
 def read_example_images(
@@ -84,7 +65,7 @@ def read_example_images(
     telescopes: Sequence[int],
     focal_length: str,
 ) -> dict[str, Any]:
-    """Pixels of the events in ``rows``, in JSON's own types; at most `MAX_PIXELS` in all.
+    """Read the pixels of the events in ``rows``, in JSON's own types; `MAX_PIXELS` in all at most.
 
     Parameters
     ----------
@@ -108,7 +89,9 @@ def read_example_images(
     arrays: dict[Path, SubarrayDescription] = {}
     cameras: dict[str, Any] = {}
     images: list[tuple[int, dict[str, Any]]] = []
-    for position in _fair_order(rows):
+    # One of each kind in turn: where space is short, each kind keeps an image.
+    turn = rows.groupby("kind").cumcount().to_numpy()
+    for position in np.argsort(turn, kind="stable").tolist():
         row = rows.iloc[position]
         found = _find_image(row, files, telescopes)
         if found is None:
@@ -126,20 +109,8 @@ def read_example_images(
     return {"cameras": cameras, "events": [event for _, event in images]}
 
 
-def _ranks(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Smaller is earlier: for the best, the typical and the worst."""
-    median = np.median(errors) if errors.size else 0.0
-    return errors, np.abs(errors - median), -errors
-
-
-def _fair_order(rows: pd.DataFrame) -> list[int]:
-    """Positions, one of each kind in turn: where space is short, each kind keeps an image."""
-    turn = rows.groupby("kind").cumcount().to_numpy()
-    return list(np.argsort(turn, kind="stable"))
-
-
-def _sky(events: pd.DataFrame | pd.Series, kind: str) -> SkyCoord:
-    alt, az = (np.asarray(events[f"{kind}_{name}"], float) * u.deg for name in ("alt", "az"))
+def _sky(event: pd.Series, kind: str) -> SkyCoord:
+    alt, az = (np.asarray(event[f"{kind}_{name}"], float) * u.deg for name in ("alt", "az"))
     return SkyCoord(alt=alt, az=az, frame=_SKY)
 
 
@@ -188,6 +159,8 @@ def describe_pixels(telescope: TelescopeDescription) -> dict[str, Any]:
 def _describe_event(
     row: pd.Series, tel_id: int, image: np.ndarray, telescope: TelescopeDescription
 ) -> dict[str, Any]:
+    of_tasks = [name for task in TASKS.values() for name in (*task.columns, *task.truth)]
+    shown = dict.fromkeys([*_SHOWN, *of_tasks])
     event = {
         "kind": row["kind"],
         "signal": bool(row["signal"]),
@@ -196,7 +169,7 @@ def _describe_event(
         "tel_id": tel_id,
         "camera": telescope.camera.name,
         "error": float(row["error"]),
-        "values": {name: float(row[name]) for name in _SHOWN if name in row.index},
+        "values": {name: float(row[name]) for name in shown if name in row.index},
         "image": rounded(image, 3),
     }
     if "reco_alt" in row.index:
@@ -204,16 +177,13 @@ def _describe_event(
             focal_length=telescope.camera.geometry.frame.focal_length,
             telescope_pointing=_sky(row, "pointing"),
         )
-        event |= {kind: _in_camera(_sky(row, kind), frame) for kind in ("true", "reco")}
+        for kind in ("true", "reco"):
+            point = _sky(row, kind).transform_to(frame)
+            event[kind] = rounded([point.x.to_value(u.m), point.y.to_value(u.m)], 4)
     return event
 
 
-def _in_camera(direction: SkyCoord, frame: CameraFrame) -> list[float]:
-    point = direction.transform_to(frame)
-    return rounded([point.x.to_value(u.m), point.y.to_value(u.m)], 4)
-
-
 def rounded(values: Any, digits: int) -> Any:
-    """Values with this many significant digits, as plain numbers."""
+    """Shorten values to this many significant digits, as plain numbers."""
     shorten = np.vectorize(lambda value: float(f"{value:.{digits}g}"), otypes=[float])
     return shorten(np.asarray(values, dtype=float)).tolist()

@@ -11,7 +11,7 @@ LABELS = ("signal", "background")
 
 
 def expand_patterns(patterns: Sequence[str], where: str) -> list[Path]:
-    """Files that the patterns name, sorted, without repetition.
+    """List the files that the patterns name, sorted, without repetition.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def expand_patterns(patterns: Sequence[str], where: str) -> list[Path]:
 
 
 def files_of(config: RunConfig, part: str) -> dict[str, list[Path]]:
-    """Files of ``part`` (``train`` or ``test``) by label, as the task needs them.
+    """List the files of ``part`` (``train`` or ``test``) by label, as the tasks need them.
 
-    Training files of the background are left out where the task learns from the signal only.
+    Files of the background are left out where all tasks learn from the signal only.
 
     Raises
     ------
@@ -50,16 +50,15 @@ def files_of(config: RunConfig, part: str) -> dict[str, list[Path]]:
         A class that the task needs has no file.
     """
     given = getattr(config.data, part)
-    wanted = LABELS if config.task == "type" else ("signal",)
     files = {}
-    for label in wanted:
+    for label in LABELS if config.needs_background else LABELS[:1]:
         key = f"data.{part}.{label}"
         patterns = getattr(given, label)
         if not patterns:
             raise DataError(
                 f"{config.locate(key)}: {key}: expected files of the class "
-                f"'{getattr(config.data.classes, label)}', got none; the task '{config.task}' "
-                f"needs them; write {key}: folder/*.dl1.h5"
+                f"'{getattr(config.data.classes, label)}', got none; the task "
+                f"'{', '.join(config.tasks)}' needs them; write {key}: folder/*.dl1.h5"
             )
         files[label] = expand_patterns(patterns, f"{config.locate(key)}: {key}")
     return files

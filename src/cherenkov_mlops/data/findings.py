@@ -1,6 +1,7 @@
 """What is odd about the files of a run, though it can be trained on: for the log and the pages."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -91,7 +92,7 @@ class DataClass:
 
 
 def describe_classes(config: RunConfig, inputs: Inputs) -> list[DataClass]:
-    """The classes of the files, signal first."""
+    """Describe the classes of the files, signal first."""
     return [
         describe_class(label, getattr(config.data.classes, label), files)
         for label, files in inputs.files.items()
@@ -99,7 +100,7 @@ def describe_classes(config: RunConfig, inputs: Inputs) -> list[DataClass]:
 
 
 def describe_class(label: str, name: str, files: Sequence[DL1File]) -> DataClass:
-    """What the files of one class hold together."""
+    """Describe what the files of one class hold together."""
     particles: dict[str, int] = {}
     for file in files:
         for particle, n in file.particles.items():
@@ -123,7 +124,7 @@ def tell(findings: Iterable[Finding]) -> None:
 
 
 def particle_findings(classes: Sequence[DataClass]) -> list[Finding]:
-    """Classes whose showers are not what their name says, mixed, or the same in both."""
+    """Find classes whose showers are not what their name says, mixed, or the same in both."""
     found = []
     for each in classes:
         expected = _KNOWN_NAMES.get(each.name.lower())
@@ -148,65 +149,45 @@ def particle_findings(classes: Sequence[DataClass]) -> list[Finding]:
 
 
 def file_findings(config: RunConfig, inputs: Inputs) -> list[Finding]:
-    """Empty cleaning masks, telescopes without tables, run numbers that files share."""
-    return [
-        *_empty_masks(config, inputs),
-        *_telescopes(inputs),
-        *_shared_runs(inputs),
-    ]
-
-
-def _empty_masks(config: RunConfig, inputs: Inputs) -> list[Finding]:
-    n_passing = sum(file.n_passing for file in inputs.all_files())
-    n_empty = sum(file.n_empty for file in inputs.all_files())
-    if not n_empty or config.data.reader == "waveforms":
-        return []
-    cleaned = any("cleaned" in channel for channel in config.data.channels)
-    text = (
-        f"{n_empty:,} of {n_passing:,} images that pass the cuts ({share(n_empty, n_passing)}) "
-        "have an empty cleaning mask"
-    )
-    if cleaned:
-        text += ": their cleaned channels are all 0, and the network learns to guess from nothing"
-    text += "; a cut such as [cleaned, hillas_intensity > 0] removes images without parameters."
-    return [Finding("warning" if cleaned else "hint", "mask", text)]
-
-
-def _telescopes(inputs: Inputs) -> list[Finding]:
+    """Find empty cleaning masks, telescopes without tables, run numbers that files share."""
+    files = inputs.all_files()
     found = []
+    n_passing, n_empty = sum(file.n_passing for file in files), sum(file.n_empty for file in files)
+    if n_empty and config.data.reader != "waveforms":
+        text = (
+            f"{n_empty:,} of {n_passing:,} images that pass the cuts ({share(n_empty, n_passing)}) "
+            "have an empty cleaning mask"
+        )
+        cleaned = any("cleaned" in channel for channel in config.data.channels)
+        if cleaned:
+            text += (
+                ": their cleaned channels are all 0, and the network learns to guess from nothing"
+            )
+        text += "; a cut such as [cleaned, hillas_intensity > 0] removes images without parameters."
+        found.append(Finding("warning" if cleaned else "hint", "mask", text))
+    # Telescopes that are missing, in all files or in some.
     if inputs.idle:
         text = f"Telescopes {join(inputs.idle)} have no images in any file and are not used."
         found.append(Finding("hint", "telescopes", text))
     lacking = {
-        number: sum(number not in file.images for file in inputs.all_files())
-        for number in inputs.telescopes
+        number: sum(number not in file.images for file in files) for number in inputs.telescopes
     }
-    lacking = {number: n for number, n in lacking.items() if n}
-    if lacking:
-        n_files = len(inputs.all_files())
-        listed = join(f"{number} ({n} of {n_files} files)" for number, n in lacking.items())
+    if any(lacking.values()):
+        listed = join(f"{number} ({n} of {len(files)} files)" for number, n in lacking.items() if n)
         text = f"Telescopes without tables in some files, used where they have them: {listed}."
         found.append(Finding("hint", "telescopes", text))
+    seen = Counter(obs_id for file in files for obs_id in file.obs_ids)
+    if shared := [obs_id for obs_id, n in seen.items() if n > 1]:
+        text = (
+            f"Files share the run numbers (obs_id) {join(shared)} but hold different events. They "
+            "are kept apart by file here; merged into one, their events could not be told apart."
+        )
+        found.append(Finding("hint", "runs", text))
     return found
 
 
-def _shared_runs(inputs: Inputs) -> list[Finding]:
-    seen: dict[int, int] = {}
-    for file in inputs.all_files():
-        for obs_id in file.obs_ids:
-            seen[obs_id] = seen.get(obs_id, 0) + 1
-    shared = [obs_id for obs_id, n in seen.items() if n > 1]
-    if not shared:
-        return []
-    text = (
-        f"Files share the run numbers (obs_id) {join(shared)} but hold different events. They are "
-        "kept apart by file here; merged into one, their events could not be told apart."
-    )
-    return [Finding("hint", "runs", text)]
-
-
 def balance_findings(classes: Sequence[DataClass], training: Mapping[str, int]) -> list[Finding]:
-    """Classes of very different size; ``training`` holds samples after the cuts by label."""
+    """Find classes of very different size; ``training`` holds samples after the cuts by label."""
     counts = {each.name: training.get(each.label, 0) for each in classes}
     if len(counts) < 2 or min(counts.values()) * MAX_CLASS_RATIO >= max(counts.values()):
         return []
@@ -218,13 +199,13 @@ def balance_findings(classes: Sequence[DataClass], training: Mapping[str, int]) 
 
 
 def share(n: int, total: int) -> str:
-    """The share in percent, never rounded to nothing."""
+    """Write the share in percent, never rounded to nothing."""
     percent = 100 * n / max(total, 1)
     return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
 
 
 def join(values: Iterable[Any]) -> str:
-    """The first few values, and how many there are."""
+    """Name the first few values, and how many there are."""
     texts = [str(value) for value in values]
     shown = ", ".join(texts[:_MAX_NAMED])
     return shown if len(texts) <= _MAX_NAMED else f"{shown} and {len(texts) - _MAX_NAMED} more"

@@ -76,7 +76,7 @@ class Manifest:
 
 
 def write_manifest(manifest: Manifest, run_dir: RunDir) -> Path:
-    """The manifest's path; the rows of the split go to a file beside it."""
+    """Write the manifest, and the rows of the split to a file beside it; its path is returned."""
     rows = {"training": manifest.training_rows, "validation": manifest.validation_rows}
     with atomic_path(run_dir.split) as temporary:
         np.savez_compressed(temporary, **rows)
@@ -93,10 +93,16 @@ def write_manifest(manifest: Manifest, run_dir: RunDir) -> Path:
 
 
 def read_manifest(run_dir: RunDir) -> Manifest:
-    """The manifest of the run; ``DataError`` if it is missing, damaged or of a later version."""
+    """Read the manifest; ``DataError`` if it is missing, damaged or of a later version."""
     try:
         content = json.loads(run_dir.manifest.read_text(encoding="utf-8"))
-        _check_version(content["schema_version"], run_dir)
+        version = content["schema_version"]
+        if version not in READABLE_VERSIONS:
+            raise DataError(
+                f"{run_dir.manifest}: expected schema_version {READABLE_VERSIONS[0]} to "
+                f"{READABLE_VERSIONS[-1]}, got {version}; it was written by another version of "
+                "cherenkov-mlops: use that one, or make it again: prepare --force"
+            )
         rows = np.load(run_dir.split)
         return Manifest(
             inputs=Inputs.from_dict(content),
@@ -113,17 +119,8 @@ def read_manifest(run_dir: RunDir) -> Manifest:
         ) from error
 
 
-def _check_version(version: int, run_dir: RunDir) -> None:
-    if version not in READABLE_VERSIONS:
-        raise DataError(
-            f"{run_dir.manifest}: expected schema_version {READABLE_VERSIONS[0]} to "
-            f"{READABLE_VERSIONS[-1]}, got {version}; it was written by another version of "
-            "cherenkov-mlops: use that one, or make it again: prepare --force"
-        )
-
-
 def check_unchanged(inputs: Inputs) -> None:
-    """Pass silently if all files are there as ``prepare`` saw them; else ``DataError``."""
+    """Raise DataError unless all files are there as ``prepare`` saw them."""
     for file in inputs.all_files():
         path = Path(file.path)
         if not path.is_file():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def warn_of_overlap(training: Inputs, testing: Inputs) -> list[str]:
-    """Test files with events that were also trained on; each is said in the log.
+    """Find test files with events that were also trained on; each is said in the log.
 
     Training files that are gone since are compared by their digests only.
     """
@@ -39,13 +40,18 @@ def warn_of_overlap(training: Inputs, testing: Inputs) -> list[str]:
 
 
 def overlap_findings(config: RunConfig, training: Inputs) -> list[Finding]:
-    """Whether test files that are already there hold events that are to be trained on."""
-    paths = _test_files(config)
-    if not paths:
+    """Find test files, of those already there, with events that are to be trained on."""
+    found: set[Path] = set()
+    for label in LABELS if config.needs_background else LABELS[:1]:
+        for pattern in getattr(config.data.test, label):
+            # They may still be missing when a run is prepared.
+            with suppress(DataError):
+                found.update(expand_patterns([pattern], ""))
+    if not found:
         return []
     trained_on = _events_of(file.path for file in training.all_files())
     shared = {}
-    for path in paths:
+    for path in sorted(found):
         try:
             shared[path.name] = int(np.isin(read_shower_keys(path), trained_on).sum())
         except DataError:
@@ -59,18 +65,6 @@ def overlap_findings(config: RunConfig, training: Inputs) -> list[Finding]:
         "good; give other files as data.test."
     )
     return [Finding("failure", "overlap", text)]
-
-
-def _test_files(config: RunConfig) -> list[Path]:
-    """Test files that exist; they may still be missing when a run is prepared."""
-    found: list[Path] = []
-    for label in LABELS if config.task == "type" else LABELS[:1]:
-        for pattern in getattr(config.data.test, label):
-            try:
-                found += expand_patterns([pattern], "")
-            except DataError:
-                continue
-    return sorted(set(found))
 
 
 def _events_of(paths: Iterable[str]) -> np.ndarray:

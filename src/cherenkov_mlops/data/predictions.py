@@ -10,7 +10,7 @@ from cherenkov_mlops.tasks import TASKS
 def describe_predictions(
     events: pd.DataFrame, task: str, trained_tev: tuple[float, float] | None = None
 ) -> dict[str, Any]:
-    """Facts that give a network away that answers without looking.
+    """Count what gives a network away that answers without looking.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def describe_predictions(
     -------
     dict
         ``n`` rows, ``n_distinct`` predictions, ``n_most_common``: rows that share the most common
-        one; for energies also ``trained_tev``, ``n_below`` and ``n_above`` it.
+        one; where ``trained_tev`` is known, also what `Task.describe_predictions` adds.
     """
     repeats = events.value_counts(list(TASKS[task].columns), sort=False)
     facts: dict[str, Any] = {
@@ -33,11 +33,6 @@ def describe_predictions(
         "n_distinct": len(repeats),
         "n_most_common": int(repeats.max()) if len(repeats) else 0,
     }
-    if task == "energy" and trained_tev is not None:
-        low, high = trained_tev
-        facts |= {
-            "trained_tev": [float(low), float(high)],
-            "n_below": int((events["reco_energy"] < low).sum()),
-            "n_above": int((events["reco_energy"] > high).sum()),
-        }
+    if trained_tev is not None:
+        facts |= TASKS[task].describe_predictions(events, trained_tev)
     return facts

@@ -12,10 +12,10 @@ from cherenkov_mlops.data.dl1_file import IMAGES
 from cherenkov_mlops.data.examples import MAX_PIXELS, describe_pixels, rounded
 from cherenkov_mlops.data.telescopes import read_subarray
 
-#: Kind of an image -> share of the images that are fainter.
-KINDS = {"faint": 0.1, "typical": 0.5, "bright": 0.9, "very bright": 0.995}
+#: Brightness of an image -> share of the images that are fainter.
+BRIGHTNESS = {"faint": 0.1, "typical": 0.5, "bright": 0.9, "very bright": 0.995}
 
-EMPTY_KINDS = ("without a signal", "without a signal (2)")
+EMPTY = ("without a signal", "without a signal (2)")
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class Candidate:
 
 
 def pick_candidates(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
-    """Kind -> the image whose intensity is nearest to the share of that kind; none twice.
+    """Pick for each kind the image of the intensity nearest to its share; none twice.
 
     Where the cleaning leaves nothing of any image, the first few stand for all.
     """
     if all(candidate.intensity <= 0 for candidate in candidates):
-        return dict(zip(EMPTY_KINDS, candidates, strict=False))
+        return dict(zip(EMPTY, candidates, strict=False))
     candidates = [candidate for candidate in candidates if candidate.intensity > 0]
     intensities = np.log10([candidate.intensity for candidate in candidates])
     picked: dict[str, int] = {}
-    for kind, share in KINDS.items():
+    for kind, share in BRIGHTNESS.items():
         order = np.argsort(np.abs(intensities - np.quantile(intensities, share)), kind="stable")
         free = [int(place) for place in order if place not in picked.values()]
         if free:
@@ -62,7 +62,7 @@ def pick_candidates(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
 def read_sample_images(
     candidates: Mapping[str, Sequence[Candidate]], focal_length: str
 ) -> dict[str, Any]:
-    """Pixels of some images of each class, in JSON's own types; `MAX_PIXELS` in all at most.
+    """Read some images of each class, in JSON's own types; at most `MAX_PIXELS` pixels in all.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def read_sample_images(
     cameras: dict[str, Any] = {}
     events: list[dict[str, Any]] = []
     # Kind by kind: where space is short, each class keeps its first images.
-    kinds = (*KINDS, *EMPTY_KINDS)
+    kinds = (*BRIGHTNESS, *EMPTY)
     wanted = [(label, kind) for kind in kinds for label in picked if kind in picked[label]]
     for label, kind in wanted:
         candidate = picked[label][kind]

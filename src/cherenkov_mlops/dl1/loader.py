@@ -11,13 +11,10 @@ from cherenkov_mlops.dl1.reader import BatchReader
 from cherenkov_mlops.dl1.sampling import Balance, EpochOrder, make_strata
 from cherenkov_mlops.dl1.split import examples_of
 from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.tasks import TASKS
 
 #: Batches that are read while the network works on an earlier one.
 N_AHEAD = 2
-LABEL_COLUMNS = {
-    "skydirection": ("fov_lon", "fov_lat"),
-    "cameradirection": ("cam_coord_offset_x", "cam_coord_offset_y"),
-}
 
 
 class SampledLoader(DLDataLoader):
@@ -99,26 +96,11 @@ class SampledLoader(DLDataLoader):
             sort_by_intensity=sort_by_intensity,
             stack_telescope_images=stack_telescope_images,
         )
-        self._labels = self._read_labels()
+        self._labels = {task: TASKS[task].labels(events)[self.rows] for task in tasks}
         self._weights = None
         if class_weight is not None and tasks:
             by_class = np.array([class_weight[0], class_weight[1]], dtype=np.float32)
             self._weights = to_categorical(classes, 2) @ by_class
-
-    def _read_labels(self) -> dict[str, np.ndarray]:
-        """Labels of all rows, by task, as CTLearn makes them for a batch."""
-        events = examples_of(self.DLDataReader)
-        labels = {}
-        for task in self.tasks:
-            if task == "type":
-                classes = np.asarray(events["true_shower_primary_class"])
-                labels[task] = to_categorical(classes[self.rows], num_classes=2)
-            elif task == "energy":
-                labels[task] = np.asarray(events["log_true_energy"])[self.rows]
-            else:
-                columns = [np.asarray(events[name])[self.rows] for name in LABEL_COLUMNS[task]]
-                labels[task] = np.stack(columns, axis=1)
-        return labels
 
     @property
     def share_never_seen(self) -> float:
@@ -176,8 +158,9 @@ class SampledLoader(DLDataLoader):
         started = time.perf_counter()
         features = self.read_features(places)
         labels = {task: values[places] for task, values in self._labels.items()}
-        # As CTLearn: the particle type alone comes without its name.
-        given = labels["type"] if self.tasks == ["type"] else labels
+        # As CTLearn's networks: the particle type alone comes without its name.
+        is_bare = len(labels) == 1 and TASKS[self.tasks[0]].is_bare
+        given = labels[self.tasks[0]] if is_bare else labels
         self.seconds_reading += time.perf_counter() - started
         if self._weights is None:
             return features, given

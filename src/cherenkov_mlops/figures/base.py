@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cherenkov_mlops.metrics.base import KINDS, EvaluationSettings, call_with_settings
+from cherenkov_mlops.metrics.base import GENERIC, EvaluationSettings, call_with_settings
 from cherenkov_mlops.metrics.events import extract_events
 from cherenkov_mlops.registry import Registry
 from cherenkov_mlops.results import plain_values
@@ -46,8 +46,8 @@ class FigureEntry:
     draw : callable
         ``draw(ax, *, label, style, **arrays)`` adds one run's artists to an Axes and sets no
         limit, scale or label: that is done once, after all runs.
-    task : str
-        ``type``, ``energy``, ``direction``, or ``generic`` for figures made from the training.
+    kind : str
+        That of the tasks it is for, or ``generic`` for figures made from the training.
     title : str
         Heading.
     data : callable
@@ -64,7 +64,7 @@ class FigureEntry:
 
     name: str
     draw: Callable[..., None]
-    task: str
+    kind: str
     title: str
     data: Callable[..., dict[str, Any]]
     overlay: bool
@@ -72,7 +72,7 @@ class FigureEntry:
     panels: Callable[[Mapping[str, Any]], list[Panel]] | None = None
 
     def split(self, arrays: Mapping[str, Any]) -> list[Panel]:
-        """The panels of one run: one without title if the figure does not have several."""
+        """Give the panels of one run: one without title if the figure does not have several."""
         return [Panel("", arrays)] if self.panels is None else self.panels(arrays)
 
     @property
@@ -81,7 +81,7 @@ class FigureEntry:
         return " ".join((inspect.getdoc(self.draw) or "").split())
 
     def alt_text(self, labels: list[str]) -> str:
-        """One sentence for those who do not see the figure."""
+        """Write one sentence for those who do not see the figure."""
         axes = " against ".join(
             self.axes[key] for key in ("ylabel", "xlabel") if self.axes.get(key)
         )
@@ -93,21 +93,21 @@ FIGURES: Registry[FigureEntry] = Registry("figure")
 
 def figure(
     *,
-    task: str,
+    kind: str,
     title: str,
     data: Callable,
     overlay: bool,
     axes: dict[str, Any] | None = None,
     **options: Any,
 ) -> Callable[[Callable], Callable]:
-    """The decorated drawing function itself, registered in `FIGURES` under its own name.
+    """Register the decorated drawing function in `FIGURES` under its own name.
 
     Parameters are those of `FigureEntry`.
     """
 
     def register(draw: Callable[..., None]) -> Callable[..., None]:
         name = draw.__name__
-        entry = FigureEntry(name, draw, task, title, data, overlay, axes or {}, **options)
+        entry = FigureEntry(name, draw, kind, title, data, overlay, axes or {}, **options)
         FIGURES.add(name, entry)
         return draw
 
@@ -115,24 +115,23 @@ def figure(
 
 
 def figures_of(kind: str) -> dict[str, FigureEntry]:
-    """Figures of one kind (``type``, ``energy``, ``direction``, ``generic``), by name."""
-    return FIGURES.select(lambda entry: entry.task == kind)
+    """Figures of one kind (that of a task, or ``generic``), by name."""
+    return FIGURES.select(lambda entry: entry.kind == kind)
 
 
 def figure_data(
-    events: Mapping, task: str, settings: EvaluationSettings
+    events: Mapping, kind: str, settings: EvaluationSettings
 ) -> dict[str, dict[str, Any]]:
-    """Arrays of each figure, in JSON's own types.
+    """Make the arrays of each figure, in JSON's own types.
 
     Parameters
     ----------
     events : pandas.DataFrame or mapping of str to array
-        Event table; for the task ``generic`` the section ``training`` of the results.
-    task : str
-        A task of a run, or ``generic``.
+        Event table; for ``generic`` the section ``training`` of the results.
+    kind : str
+        That of a task, or ``generic``.
     """
-    kind = KINDS.get(task, task)
-    source = events if kind == "generic" else extract_events(events, kind)
+    source = events if kind == GENERIC else extract_events(events, kind)
     return {
         name: _rounded(plain_values(call_with_settings(entry.data, source, settings)))
         for name, entry in figures_of(kind).items()

@@ -22,7 +22,7 @@ def draw_points_with_band(
     style: dict[str, str],
     only_lone_markers: bool = False,
 ) -> None:
-    """A line with markers at the bin centres, and its band; NaN leaves a gap.
+    """Draw a line with markers at the bin centres, and its band; NaN leaves a gap.
 
     The columns are those of `cherenkov_mlops.metrics.binning.statistic_by_energy`. With
     ``only_lone_markers``, only points without a neighbour, which no line shows, get a marker.
@@ -61,7 +61,7 @@ def draw_deviation(
 def draw_map(
     ax: Axes, x_edges: Any, y_edges: Any, values: Any, *, cmap: Any, label: str, **options: Any
 ) -> None:
-    """A histogram as colours with their scale; ``values[x][y]``, masked values stay blank."""
+    """Draw a histogram as colours with their scale; ``values[x][y]``, masked values stay blank."""
     mesh = ax.pcolormesh(
         x_edges, y_edges, np.ma.transpose(values), cmap=cmap, rasterized=True, **options
     )

@@ -18,7 +18,7 @@ _MAX_TICKS = 24
 def draw_counts(
     ax: Axes, edges: Any, counts: Mapping[str, Mapping[str, Any]], lowest: float = 0.0
 ) -> None:
-    """Histograms of each class: filled those left by the cuts, as a dotted line all.
+    """Draw histograms of each class: filled those left by the cuts, as a dotted line all.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def _entry(name: str, draw: Any, title: str, axes: dict[str, Any]) -> FigureEntr
     return FigureEntry(
         name=f"data_{name}",
         draw=draw,
-        task="data",
+        kind="data",
         title=title,
         data=dict,
         # A legend below, where it hides no bin.

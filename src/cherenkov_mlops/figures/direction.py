@@ -43,7 +43,7 @@ def resolution_by_energy(events: Events, settings: EvaluationSettings) -> dict[s
 
 
 @figure(
-    task="direction",
+    kind="direction",
     title="Angular resolution",
     data=resolution_by_energy,
     overlay=True,
@@ -66,7 +66,7 @@ def cumulated_share(events: Events) -> dict[str, Any]:
 
 
 @figure(
-    task="direction",
+    kind="direction",
     title="Share of events within an angle",
     data=cumulated_share,
     overlay=True,
@@ -104,7 +104,7 @@ def is_point_like(events: Events) -> bool:
 
 
 @figure(
-    task="direction",
+    kind="direction",
     title="Squared angular error",
     data=theta2_histogram,
     overlay=True,
@@ -178,7 +178,7 @@ def sky_panels(arrays: Mapping[str, Any]) -> list[Panel]:
 
 
 @figure(
-    task="direction",
+    kind="direction",
     title="Reconstructed directions",
     data=sky_counts,
     overlay=False,
@@ -232,7 +232,7 @@ def deviation_panels(arrays: Mapping[str, Any]) -> list[Panel]:
 
 
 @figure(
-    task="direction",
+    kind="direction",
     title="Bias and standard deviation of altitude and azimuth",
     data=deviation_in_bins,
     overlay=False,

@@ -71,7 +71,7 @@ def spectrum(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
 
 
 @figure(
-    task="energy",
+    kind="energy",
     title="True energy of the test events",
     data=spectrum,
     overlay=False,
@@ -120,7 +120,7 @@ def migration_counts(events: Events, settings: EvaluationSettings) -> dict[str, 
 
 
 @figure(
-    task="energy",
+    kind="energy",
     title="Migration matrix",
     data=migration_counts,
     overlay=False,
@@ -150,7 +150,7 @@ def migration_matrix(ax: Axes, *, edges, counts, label, style):
 
 
 @figure(
-    task="energy",
+    kind="energy",
     title="Energy resolution, bias included",
     data=resolution_in_bins,
     overlay=True,
@@ -165,7 +165,7 @@ def energy_resolution(ax: Axes, *, label, style, **columns):
 
 
 @figure(
-    task="energy",
+    kind="energy",
     title="Energy resolution, bias left out",
     data=iqr_in_bins,
     overlay=True,
@@ -181,7 +181,7 @@ def energy_resolution_iqr(ax: Axes, *, label, style, **columns):
 
 
 @figure(
-    task="energy",
+    kind="energy",
     title="Energy bias and standard deviation",
     data=bias_and_std,
     overlay=False,

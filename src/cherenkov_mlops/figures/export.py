@@ -7,13 +7,12 @@ from typing import Any
 
 import matplotlib
 from matplotlib import rc_params_from_file
-from matplotlib.figure import Figure
 
-from cherenkov_mlops.figures.base import FigureEntry, figures_of
-from cherenkov_mlops.figures.render import Style, render_figure
+from cherenkov_mlops.figures.base import figures_of
+from cherenkov_mlops.figures.render import render_figure
 from cherenkov_mlops.figures.style import RC_PARAMS, run_style
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.results import Results
+from cherenkov_mlops.tasks import TASKS
 
 #: Style sheet, on top of the settings of the pages.
 STYLE_SHEET = "paper.mplstyle"
@@ -25,13 +24,13 @@ _METADATA = {
 
 
 def paper_look() -> dict[str, Any]:
-    """Settings of Matplotlib for a paper."""
+    """Read the settings of Matplotlib for a paper."""
     with as_file(files("cherenkov_mlops.figures") / STYLE_SHEET) as path:
         return RC_PARAMS | dict(rc_params_from_file(path, use_default_template=False))
 
 
 def export_figures(runs: Sequence[Results], labels: Sequence[str], folder: Path) -> list[Path]:
-    """Files written: ``<figure>.pdf`` and ``<figure>.png`` (300 dpi) of each figure.
+    """Write ``<figure>.pdf`` and ``<figure>.png`` (300 dpi) of each figure; return their paths.
 
     Parameters
     ----------
@@ -44,29 +43,17 @@ def export_figures(runs: Sequence[Results], labels: Sequence[str], folder: Path)
     """
     folder.mkdir(parents=True, exist_ok=True)
     look = paper_look()
-    kinds = dict.fromkeys(["generic", *(KINDS[run.run["task"]] for run in runs)])
+    kinds = dict.fromkeys(["generic", *(TASKS[run.run["task"]].kind for run in runs)])
     paths: list[Path] = []
     for entry in (entry for kind in kinds for entry in figures_of(kind).values()):
-        drawn, styles = _runs_of_figure(entry, runs, labels)
-        if drawn:
-            page = render_figure(entry, drawn, styles, look=look)
-            with matplotlib.rc_context(look):
-                paths += _save(page, folder, entry.name)
+        places = [place for place, run in enumerate(runs) if run.figures.get(entry.name)]
+        if not places:
+            continue
+        drawn = [(labels[place], runs[place].figures[entry.name]) for place in places]
+        # A run keeps its style in all figures, whoever else is in them.
+        page = render_figure(entry, drawn, [run_style(place) for place in places], look=look)
+        with matplotlib.rc_context(look):
+            for ending, metadata in _METADATA.items():
+                paths.append(folder / f"{entry.name}.{ending}")
+                page.savefig(paths[-1], metadata=metadata)
     return paths
-
-
-def _save(page: Figure, folder: Path, name: str) -> list[Path]:
-    paths = [folder / f"{name}.{ending}" for ending in _METADATA]
-    for path, metadata in zip(paths, _METADATA.values(), strict=True):
-        page.savefig(path, metadata=metadata)
-    return paths
-
-
-def _runs_of_figure(
-    entry: FigureEntry, runs: Sequence[Results], labels: Sequence[str]
-) -> tuple[list[tuple[str, dict[str, Any]]], list[Style]]:
-    """Label and arrays, and style, of the runs that have the figure."""
-    places = [place for place, run in enumerate(runs) if run.figures.get(entry.name)]
-    # A run keeps its style in all figures, whoever else is in them.
-    drawn = [(labels[place], runs[place].figures[entry.name]) for place in places]
-    return drawn, [run_style(place) for place in places]

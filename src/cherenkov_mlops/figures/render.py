@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import matplotlib
@@ -47,7 +48,7 @@ def render_figure(
     *,
     look: Mapping[str, Any] = RC_PARAMS,
 ) -> Figure:
-    """Figure with all runs in each panel, or with panels of its own for each run.
+    """Draw all runs in each panel, or panels of its own for each run.
 
     Parameters
     ----------
@@ -61,7 +62,15 @@ def render_figure(
         Settings of Matplotlib.
     """
     styles = styles or [run_style(index) for index in range(len(runs))]
-    cells = _cells(entry, runs, styles)
+    found: dict[Any, _Cell] = {}
+    for index, ((label, arrays), style) in enumerate(zip(runs, styles, strict=True)):
+        for panel in entry.split(arrays):
+            key = panel.title if entry.overlay else (index, panel.title)
+            own = label if len(runs) > 1 and not entry.overlay else ""
+            title = ": ".join(filter(None, [own, panel.title]))
+            cell = found.setdefault(key, _Cell(title, entry.axes | panel.axes, panel.title))
+            cell.draws.append(partial(entry.draw, label=label, style=style, **panel.arrays))
+    cells = list(found.values()) or [_Cell("", entry.axes, "")]
     with matplotlib.rc_context(look):
         page, panels = _make_panels(cells, entry.overlay)
         for ax, cell in zip(panels, cells, strict=True):
@@ -80,27 +89,16 @@ def render_figure(
     return page
 
 
-def _cells(entry: FigureEntry, runs: Sequence[Run], styles: Sequence[Style]) -> list[_Cell]:
-    cells: dict[Any, _Cell] = {}
-    for index, ((label, arrays), style) in enumerate(zip(runs, styles, strict=True)):
-        for panel in entry.split(arrays):
-            key = panel.title if entry.overlay else (index, panel.title)
-            own = label if len(runs) > 1 and not entry.overlay else ""
-            title = ": ".join(filter(None, [own, panel.title]))
-            cell = cells.setdefault(key, _Cell(title, entry.axes | panel.axes, panel.title))
-            cell.draws.append(_drawing(entry, panel.arrays, label, style))
-    return list(cells.values()) or [_Cell("", entry.axes, "")]
-
-
-def _drawing(
-    entry: FigureEntry, arrays: Mapping[str, Any], label: str, style: Style
-) -> Callable[[Axes], None]:
-    return lambda ax: entry.draw(ax, label=label, style=style, **arrays)
-
-
 def _make_panels(cells: Sequence[_Cell], overlay: bool) -> tuple[Figure, list[Axes]]:
     n_kinds = 1 if overlay else len({cell.group for cell in cells})
-    n_columns, inches = _grid(len(cells), overlay, n_kinds)
+    inches = _SMALL_INCHES if overlay and len(cells) > _MANY_PANELS else _PANEL_INCHES
+    if len(cells) == 1:
+        n_columns, inches = 1, _SINGLE_INCHES
+    elif n_kinds > 1:
+        # Panels of one kind stand below each other.
+        n_columns = min(n_kinds * max(4 // n_kinds, 1), len(cells))
+    else:
+        n_columns = 4 if len(cells) % 4 == 0 or len(cells) > 9 else min(len(cells), 3)
     n_rows = -(-len(cells) // n_columns)
     page = Figure(figsize=(inches[0] * n_columns, inches[1] * n_rows))
     page.set_layout_engine("constrained")
@@ -114,19 +112,13 @@ def _make_panels(cells: Sequence[_Cell], overlay: bool) -> tuple[Figure, list[Ax
     return page, panels
 
 
-def _grid(n_cells: int, overlay: bool, n_kinds: int) -> tuple[int, tuple[float, float]]:
-    """Number of columns and size of a panel; panels of one kind stand below each other."""
-    if n_cells == 1:
-        return 1, _SINGLE_INCHES
-    inches = _SMALL_INCHES if overlay and n_cells > _MANY_PANELS else _PANEL_INCHES
-    if n_kinds > 1:
-        return min(n_kinds * max(4 // n_kinds, 1), n_cells), inches
-    return 4 if n_cells % 4 == 0 or n_cells > 9 else min(n_cells, 3), inches
-
-
 def _set_up_axes(ax: Axes, settings: dict[str, Any]) -> None:
     if not np.isfinite(ax.dataLim.intervalx).all():
-        _say_nothing_to_draw(ax, settings)
+        # A logarithmic axis without a value has no limits, and shared limits belong to the others.
+        ax.set(**{key: settings[key] for key in ("xlabel", "ylabel") if key in settings})
+        ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
+        words = "too few events to draw"
+        ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes)
         return
     ax.set(**settings)
     ax.autoscale_view()
@@ -138,13 +130,6 @@ def _set_up_axes(ax: Axes, settings: dict[str, Any]) -> None:
             axis.set_major_formatter(FuncFormatter(_plain_number))
             axis.set_minor_formatter(NullFormatter())
             ax.grid(False, which="minor")
-
-
-def _say_nothing_to_draw(ax: Axes, settings: dict[str, Any]) -> None:
-    # A logarithmic axis without a value has no limits, and shared limits belong to the others.
-    ax.set(**{key: settings[key] for key in ("xlabel", "ylabel") if key in settings})
-    ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
-    ax.text(0.5, 0.5, "too few events to draw", ha="center", va="center", transform=ax.transAxes)
 
 
 def _label_outer_panels(panels: Sequence[Axes], cells: Sequence[_Cell]) -> None:

@@ -31,7 +31,7 @@ def loss_history(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @figure(
-    task="generic",
+    kind="generic",
     title="Loss",
     data=loss_history,
     overlay=True,
@@ -72,7 +72,7 @@ def learning_rate_history(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @figure(
-    task="generic",
+    kind="generic",
     title="Learning rate",
     data=learning_rate_history,
     overlay=True,
@@ -94,7 +94,7 @@ def sparsity_history(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @figure(
-    task="generic",
+    kind="generic",
     title="Sparsity",
     data=sparsity_history,
     overlay=True,
@@ -122,7 +122,7 @@ def metric_columns(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @figure(
-    task="generic",
+    kind="generic",
     title="Logged metrics",
     data=metric_columns,
     overlay=False,
@@ -150,7 +150,7 @@ def quantity_columns(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @figure(
-    task="generic",
+    kind="generic",
     title="Course of the training",
     data=quantity_columns,
     overlay=False,

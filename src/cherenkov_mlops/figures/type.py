@@ -40,7 +40,7 @@ def roc_points(events: Events) -> dict[str, Any]:
 
 
 @figure(
-    task="type",
+    kind="type",
     title="ROC curve",
     data=roc_points,
     overlay=True,
@@ -81,7 +81,7 @@ def score_histogram(events: Events, settings: EvaluationSettings) -> dict[str, A
 
 
 @figure(
-    task="type",
+    kind="type",
     title="Gammaness distribution",
     data=score_histogram,
     overlay=False,
@@ -123,7 +123,7 @@ def class_table(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
 
 
 @figure(
-    task="type",
+    kind="type",
     title="Confusion matrix",
     data=class_table,
     overlay=False,
@@ -191,7 +191,7 @@ def calibration_panels(arrays: Mapping[str, Any]) -> list[Panel]:
 
 
 @figure(
-    task="type",
+    kind="type",
     title="Reliability diagram",
     data=calibration_points,
     overlay=True,
@@ -243,7 +243,7 @@ def kept_panels(arrays: Mapping[str, Any]) -> list[Panel]:
 
 
 @figure(
-    task="type",
+    kind="type",
     title="Efficiency against threshold",
     data=kept_shares,
     overlay=True,

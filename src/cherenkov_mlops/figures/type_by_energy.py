@@ -49,7 +49,7 @@ def auc_in_bins(events: Events, settings: EvaluationSettings) -> dict[str, Any]:
 
 
 @figure(
-    task="type",
+    kind="type",
     title="AUC by energy",
     data=auc_in_bins,
     overlay=True,
@@ -96,7 +96,7 @@ def metric_panels(arrays: Mapping[str, Any]) -> list[Panel]:
 
 
 @figure(
-    task="type",
+    kind="type",
     title="Metrics by energy",
     data=metrics_in_bins,
     overlay=True,
@@ -156,7 +156,7 @@ def roc_panels(arrays: Mapping[str, Any]) -> list[Panel]:
 
 
 @figure(
-    task="type",
+    kind="type",
     title="ROC curve in bins of energy",
     data=roc_in_bins,
     overlay=True,
@@ -201,7 +201,7 @@ def scores_in_bins(events: Events, settings: EvaluationSettings) -> dict[str, An
 
 
 @figure(
-    task="type",
+    kind="type",
     title="Gammaness in bins of energy",
     data=scores_in_bins,
     overlay=False,

@@ -23,15 +23,10 @@ if TYPE_CHECKING:
 #: different meaning are never compared.
 DEFINITIONS_VERSION = 2
 
-_SECTION = re.compile(r"^(Formula|Source): ", flags=re.MULTILINE)
+#: Kind of the metrics and figures that every run has, whatever its tasks.
+GENERIC = "generic"
 
-#: Task of a run -> kind of its metrics and figures.
-KINDS = {
-    "type": "type",
-    "energy": "energy",
-    "cameradirection": "direction",
-    "skydirection": "direction",
-}
+_SECTION = re.compile(r"^(Formula|Source): ", flags=re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ class EvaluationSettings:
 
     @classmethod
     def from_config(cls, config: "RunConfig") -> "EvaluationSettings":
-        """The settings that a run's configuration asks for.
+        """Take the settings that a run's configuration asks for.
 
         The seed stays the same for all runs, whatever ``run.seed``: only then are the replicates
         of two runs pairs.
@@ -99,8 +94,8 @@ class Metric:
         Key in ``metrics.json``.
     function : callable
         ``function(events)`` or ``function(events, settings)``.
-    task : str
-        ``type``, ``energy``, ``direction``, or ``generic`` for numbers that come from `facts`.
+    kind : str
+        That of the tasks it is for, or ``generic`` for numbers that come from `facts`.
     symbol : str
         Table head, may be mathematical text of Matplotlib.
     unit : str
@@ -117,7 +112,7 @@ class Metric:
 
     name: str
     function: Callable[..., float]
-    task: str
+    kind: str
     symbol: str
     unit: str
     better: Literal["higher", "lower", "zero", "none"]
@@ -153,8 +148,8 @@ class Metric:
         return {"": text.strip()} | dict(zip(rest[::2], bodies, strict=True))
 
     def evaluate(self, events: Mapping, settings: EvaluationSettings) -> float:
-        """The value, NaN without events."""
-        if self.task != "generic" and not n_rows(events):
+        """Compute the value, NaN without events."""
+        if self.kind != GENERIC and not n_rows(events):
             return float("nan")
         return float(call_with_settings(self.function, events, settings))
 
@@ -180,28 +175,28 @@ METRICS: Registry[Metric] = Registry("metric")
 
 
 def metric(
-    *, task: str, symbol: str, unit: str, better: str, **options: Any
+    *, kind: str, symbol: str, unit: str, better: str, **options: Any
 ) -> Callable[[Callable], Callable]:
-    """The decorated function itself, registered in `METRICS` under its own name.
+    """Register the decorated function in `METRICS` under its own name.
 
     Parameters are those of `Metric`.
     """
 
     def register(function: Callable[..., float]) -> Callable[..., float]:
         name = function.__name__
-        METRICS.add(name, Metric(name, function, task, symbol, unit, better, **options))
+        METRICS.add(name, Metric(name, function, kind, symbol, unit, better, **options))
         return function
 
     return register
 
 
 def metrics_of(kind: str) -> dict[str, Metric]:
-    """Metrics of one kind (``type``, ``energy``, ``direction``, ``generic``), by name."""
-    return METRICS.select(lambda entry: entry.task == kind)
+    """Metrics of one kind (that of a task, or ``generic``), by name."""
+    return METRICS.select(lambda entry: entry.kind == kind)
 
 
 def call_with_settings(function: Callable, events: Mapping, settings: EvaluationSettings) -> Any:
-    """``function(events)`` or ``function(events, settings)``, whichever its signature asks for."""
+    """Call ``function(events)`` or ``function(events, settings)``, as its signature asks for."""
     return function(events, settings) if _takes_settings(function) else function(events)
 
 
@@ -211,16 +206,16 @@ def _takes_settings(function: Callable) -> bool:
 
 
 def evaluate_metrics(
-    events: Mapping, task: str, settings: EvaluationSettings
+    events: Mapping, kind: str, settings: EvaluationSettings
 ) -> tuple[dict[str, dict[str, float | int | None]], dict[str, list[float]]]:
-    """Value, 68 % bootstrap interval and number of events of each metric, and the replicates.
+    """Compute value, 68 % bootstrap interval and number of events of each metric.
 
     Parameters
     ----------
     events : pandas.DataFrame or mapping of str to array
-        Event table; for the task ``generic`` the dictionary of facts about a run.
-    task : str
-        A task of a run, or ``generic``.
+        Event table; for ``generic`` the dictionary of facts about a run.
+    kind : str
+        That of a task, or ``generic``.
 
     Returns
     -------
@@ -230,9 +225,12 @@ def evaluate_metrics(
         Name -> value of each replicate; pairs across runs with the same seed and events.
     """
     # Facts have no events to draw from, hence no interval.
-    if task == "generic":
-        return _evaluate_facts(events, settings), {}
-    kind = KINDS[task]
+    if kind == GENERIC:
+        unknown = {"low": None, "high": None, "n": None}
+        return {
+            name: {"value": entry.evaluate(events, settings)} | unknown
+            for name, entry in metrics_of(kind).items()
+        }, {}
     rows = extract_events(events, kind)
     statistics = {
         name: partial(entry.evaluate, settings=settings) for name, entry in metrics_of(kind).items()
@@ -240,25 +238,12 @@ def evaluate_metrics(
     # The columns were checked when they were extracted: not again in each of many thousand calls.
     with config_context(assume_finite=True, skip_parameter_validation=True):
         replicates = bootstrap_replicates(rows, statistics, settings.n_bootstrap, settings.seed)
-        values = {
-            name: _summary(statistic(rows), replicates[name], n_rows(rows))
-            for name, statistic in statistics.items()
-        }
-    return values, {name: _rounded(column) for name, column in replicates.items()}
-
-
-def _summary(value: float, replicates: np.ndarray, n_events: int) -> dict[str, float | int]:
-    low, high = interval_68(replicates, value)
-    return {"value": value, "low": low, "high": high, "n": n_events}
-
-
-def _rounded(replicates: np.ndarray) -> list[float]:
-    """Six significant digits: far finer than the spread, in a third of the space."""
-    return [float(f"{value:.6g}") for value in replicates]
-
-
-def _evaluate_facts(facts: Mapping, settings: EvaluationSettings) -> dict[str, dict]:
-    return {
-        name: {"value": entry.evaluate(facts, settings), "low": None, "high": None, "n": None}
-        for name, entry in metrics_of("generic").items()
+        values: dict[str, dict[str, float | int | None]] = {}
+        for name, statistic in statistics.items():
+            value = statistic(rows)
+            low, high = interval_68(replicates[name], value)
+            values[name] = {"value": value, "low": low, "high": high, "n": n_rows(rows)}
+    # Six significant digits: far finer than the spread, in a third of the space.
+    return values, {
+        name: [float(f"{value:.6g}") for value in column] for name, column in replicates.items()
     }

@@ -17,7 +17,7 @@ def bootstrap_replicates(
     n_replicates: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Values of each statistic on resampled events, shape ``(n_replicates,)``.
+    """Compute each statistic on resampled events, shape ``(n_replicates,)``.
 
     Whole showers are drawn (column ``shower``; without it each row is one): the telescope images
     of one shower err together, and drawing them one by one would make intervals too narrow.

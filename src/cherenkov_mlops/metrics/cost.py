@@ -12,7 +12,7 @@ MEASURED_ON_REQUEST = ("latency_ms", "throughput_hz", "peak_memory_mb")
 
 
 def fact(facts: Mapping[str, float | None], name: str) -> float:
-    """The recorded number, NaN if there is none."""
+    """Look up a recorded number, NaN if there is none."""
     value = facts.get(name)
     return float("nan") if value is None else float(value)
 
@@ -23,7 +23,7 @@ def _define(name: str, text: str, symbol: str, unit: str, better: str) -> Callab
 
     read_fact.__name__ = read_fact.__qualname__ = name
     read_fact.__doc__ = text
-    return metric(task="generic", symbol=symbol, unit=unit, better=better)(read_fact)
+    return metric(kind="generic", symbol=symbol, unit=unit, better=better)(read_fact)
 
 
 for _definition in (

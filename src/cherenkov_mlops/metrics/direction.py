@@ -7,8 +7,8 @@
 import numpy as np
 
 from cherenkov_mlops.metrics.base import metric
-from cherenkov_mlops.metrics.events import angular_separation_deg, unit_vectors
 from cherenkov_mlops.metrics.table import Events, per_event
+from cherenkov_mlops.tasks.direction import angular_separation_deg, unit_vectors
 
 
 @per_event
@@ -42,7 +42,7 @@ def altitude_error_deg(events: Events) -> np.ndarray:
     return events["reco_alt"] - events["true_alt"]
 
 
-@metric(task="direction", symbol=r"$\theta_{68}$", unit="deg", better="lower", key=True)
+@metric(kind="direction", symbol=r"$\theta_{68}$", unit="deg", better="lower", key=True)
 def containment_68(events: Events) -> float:
     r"""Angular resolution: radius that contains 68 % of the angular errors.
 
@@ -52,7 +52,7 @@ def containment_68(events: Events) -> float:
     return containment_deg(events["theta"], 0.68)
 
 
-@metric(task="direction", symbol="MDAE", unit="deg", better="lower", key=True)
+@metric(kind="direction", symbol="MDAE", unit="deg", better="lower", key=True)
 def mdae(events: Events) -> float:
     r"""Mean angular error: mean great-circle distance of true and reconstructed direction.
 
@@ -63,7 +63,7 @@ def mdae(events: Events) -> float:
     return float(np.mean(events["theta"]))
 
 
-@metric(task="direction", symbol="RMSDE", unit="deg", better="lower")
+@metric(kind="direction", symbol="RMSDE", unit="deg", better="lower")
 def rmsde(events: Events) -> float:
     r"""Root mean square of the angular error.
 
@@ -73,7 +73,7 @@ def rmsde(events: Events) -> float:
     return float(np.sqrt(np.mean(events["theta"] ** 2)))
 
 
-@metric(task="direction", symbol=r"$\theta_{25}$", unit="deg", better="lower")
+@metric(kind="direction", symbol=r"$\theta_{25}$", unit="deg", better="lower")
 def containment_25(events: Events) -> float:
     r"""Radius that contains 25 % of the angular errors.
 
@@ -83,7 +83,7 @@ def containment_25(events: Events) -> float:
     return containment_deg(events["theta"], 0.25)
 
 
-@metric(task="direction", symbol=r"$\theta_{50}$", unit="deg", better="lower", key=True)
+@metric(kind="direction", symbol=r"$\theta_{50}$", unit="deg", better="lower", key=True)
 def containment_50(events: Events) -> float:
     r"""Median angular error: radius that contains 50 % of the angular errors.
 
@@ -93,7 +93,7 @@ def containment_50(events: Events) -> float:
     return containment_deg(events["theta"], 0.50)
 
 
-@metric(task="direction", symbol=r"$\theta_{95}$", unit="deg", better="lower")
+@metric(kind="direction", symbol=r"$\theta_{95}$", unit="deg", better="lower")
 def containment_95(events: Events) -> float:
     r"""Radius that contains 95 % of the angular errors: the tail.
 
@@ -103,7 +103,7 @@ def containment_95(events: Events) -> float:
     return containment_deg(events["theta"], 0.95)
 
 
-@metric(task="direction", symbol=r"$\theta_{68}$ / centre", unit="", better="lower")
+@metric(kind="direction", symbol=r"$\theta_{68}$ / centre", unit="", better="lower")
 def containment_68_ratio(events: Events) -> float:
     r"""68 % angular error, relative to that of always answering the pointing; 1 = nothing learnt.
 
@@ -119,7 +119,7 @@ def containment_68_ratio(events: Events) -> float:
     return containment_68(events) / reference if reference else float("nan")
 
 
-@metric(task="direction", symbol="MAE(az)", unit="deg", better="lower")
+@metric(kind="direction", symbol="MAE(az)", unit="deg", better="lower")
 def mae_azimuth(events: Events) -> float:
     r"""Mean absolute azimuth error on the circle; near the zenith it says little.
 
@@ -129,7 +129,7 @@ def mae_azimuth(events: Events) -> float:
     return float(np.mean(np.abs(azimuth_error_deg(events))))
 
 
-@metric(task="direction", symbol=r"MAE(az) $\cos$ alt", unit="deg", better="lower")
+@metric(kind="direction", symbol=r"MAE(az) $\cos$ alt", unit="deg", better="lower")
 def mae_azimuth_cos_alt(events: Events) -> float:
     r"""Mean absolute azimuth error times cos(true altitude): an angle on the sky.
 
@@ -139,7 +139,7 @@ def mae_azimuth_cos_alt(events: Events) -> float:
     return float(np.mean(np.abs(azimuth_error_on_sky_deg(events))))
 
 
-@metric(task="direction", symbol="MAE(alt)", unit="deg", better="lower")
+@metric(kind="direction", symbol="MAE(alt)", unit="deg", better="lower")
 def mae_altitude(events: Events) -> float:
     r"""Mean absolute altitude error.
 
@@ -158,7 +158,7 @@ def _reconstructed_vectors(events: Events) -> np.ndarray:
 
 
 @metric(
-    task="direction",
+    kind="direction",
     symbol=r"$\sigma$(reco)",
     unit="deg",
     better="none",

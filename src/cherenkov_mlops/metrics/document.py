@@ -6,13 +6,9 @@
 import sys
 
 from cherenkov_mlops.metrics import Metric, metrics_of
+from cherenkov_mlops.metrics.base import GENERIC
+from cherenkov_mlops.tasks import kinds
 
-_TITLES = {
-    "type": "Particle type",
-    "energy": "Energy",
-    "direction": "Direction",
-    "generic": "Training, model and cost",
-}
 _BETTER = {
     "higher": "higher is better",
     "lower": "lower is better",
@@ -41,12 +37,13 @@ events, $\\sigma$ a standard deviation. Energies are in TeV.
 
 
 def describe_metrics() -> str:
-    """Markdown page: symbol, name, unit, what is good, formula and source of every metric."""
+    """Describe every metric in Markdown: symbol, name, unit, what is good, formula, source."""
     parts = [_HEAD]
-    for kind, title in _TITLES.items():
+    titles = {kind: task.kind_title for kind, task in kinds().items()}
+    for kind, title in (titles | {GENERIC: "Training, model and cost"}).items():
         entries = metrics_of(kind).values()
         parts += [f"\n## {title}\n", _TABLE, *(_row(entry) for entry in entries), ""]
-        if kind != "generic":
+        if kind != GENERIC:
             parts += [_describe(entry) for entry in entries]
     return "\n".join(parts)
 

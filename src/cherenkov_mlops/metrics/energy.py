@@ -33,7 +33,7 @@ def _log10_reco(events: Events) -> np.ndarray:
     return np.log10(events["reco_energy"])
 
 
-@metric(task="energy", symbol=r"$\langle\Delta E/E\rangle$", unit="", better="zero", key=True)
+@metric(kind="energy", symbol=r"$\langle\Delta E/E\rangle$", unit="", better="zero", key=True)
 def energy_bias(events: Events) -> float:
     r"""Median relative energy error.
 
@@ -43,7 +43,7 @@ def energy_bias(events: Events) -> float:
     return float(np.median(relative_error(events)))
 
 
-@metric(task="energy", symbol=r"$\sigma_{68}(\Delta E/E)$", unit="", better="lower", key=True)
+@metric(kind="energy", symbol=r"$\sigma_{68}(\Delta E/E)$", unit="", better="lower", key=True)
 def energy_resolution_68(events: Events) -> float:
     r"""68.27 % quantile of the absolute relative energy error, bias included.
 
@@ -53,7 +53,7 @@ def energy_resolution_68(events: Events) -> float:
     return energy_resolution_absolute_68(relative_error(events))
 
 
-@metric(task="energy", symbol=r"$\sigma_{IQR}(\Delta E/E)$", unit="", better="lower", key=True)
+@metric(kind="energy", symbol=r"$\sigma_{IQR}(\Delta E/E)$", unit="", better="lower", key=True)
 def energy_resolution_iqr68(events: Events) -> float:
     r"""Half the distance of the 15.87 and 84.13 % quantiles of the relative energy error.
 
@@ -65,7 +65,7 @@ def energy_resolution_iqr68(events: Events) -> float:
     return inter_quantile_distance(relative_error(events))
 
 
-@metric(task="energy", symbol=r"std$(\Delta E/E)$", unit="", better="lower")
+@metric(kind="energy", symbol=r"std$(\Delta E/E)$", unit="", better="lower")
 def energy_resolution_std(events: Events) -> float:
     r"""Standard deviation of the relative energy error; tails weigh heavily.
 
@@ -75,7 +75,7 @@ def energy_resolution_std(events: Events) -> float:
     return float(np.std(relative_error(events)))
 
 
-@metric(task="energy", symbol="MSE", unit="TeV²", better="lower")
+@metric(kind="energy", symbol="MSE", unit="TeV²", better="lower")
 def mse(events: Events) -> float:
     r"""Mean squared energy error.
 
@@ -85,7 +85,7 @@ def mse(events: Events) -> float:
     return sklearn_metrics.mean_squared_error(events["true_energy"], events["reco_energy"])
 
 
-@metric(task="energy", symbol="RMSE", unit="TeV", better="lower")
+@metric(kind="energy", symbol="RMSE", unit="TeV", better="lower")
 def rmse(events: Events) -> float:
     r"""Root of the mean squared energy error; the highest energies dominate.
 
@@ -95,7 +95,7 @@ def rmse(events: Events) -> float:
     return sklearn_metrics.root_mean_squared_error(events["true_energy"], events["reco_energy"])
 
 
-@metric(task="energy", symbol="MAE", unit="TeV", better="lower")
+@metric(kind="energy", symbol="MAE", unit="TeV", better="lower")
 def mae(events: Events) -> float:
     r"""Mean absolute energy error.
 
@@ -105,7 +105,7 @@ def mae(events: Events) -> float:
     return sklearn_metrics.mean_absolute_error(events["true_energy"], events["reco_energy"])
 
 
-@metric(task="energy", symbol="$R^2$", unit="", better="higher")
+@metric(kind="energy", symbol="$R^2$", unit="", better="higher")
 def r2(events: Events) -> float:
     r"""Share of the variance of the energy that is explained; below 0 worse than the mean.
 
@@ -119,7 +119,7 @@ def r2(events: Events) -> float:
     return sklearn_metrics.r2_score(events["true_energy"], events["reco_energy"])
 
 
-@metric(task="energy", symbol="RMSLE", unit="", better="lower")
+@metric(kind="energy", symbol="RMSLE", unit="", better="lower")
 def rmsle(events: Events) -> float:
     r"""Root mean square of ln(1 + reco) - ln(1 + true), energies in TeV; not the root of the MSE.
 
@@ -129,7 +129,7 @@ def rmsle(events: Events) -> float:
     return sklearn_metrics.root_mean_squared_log_error(events["true_energy"], events["reco_energy"])
 
 
-@metric(task="energy", symbol=r"RMSE($\log_{10}E$)", unit="dex", better="lower")
+@metric(kind="energy", symbol=r"RMSE($\log_{10}E$)", unit="dex", better="lower")
 def rmse_log10(events: Events) -> float:
     r"""Root mean square of the error of log10(E): what the network is trained on.
 
@@ -139,7 +139,7 @@ def rmse_log10(events: Events) -> float:
     return float(np.sqrt(np.mean(log10_error(events) ** 2)))
 
 
-@metric(task="energy", symbol=r"RMSE($\log_{10}E$) / mean", unit="", better="lower")
+@metric(kind="energy", symbol=r"RMSE($\log_{10}E$) / mean", unit="", better="lower")
 def rmse_log10_ratio(events: Events) -> float:
     r"""RMSE of log10(E), relative to that of always answering the mean; 1 = nothing learnt.
 
@@ -152,7 +152,7 @@ def rmse_log10_ratio(events: Events) -> float:
 
 
 @metric(
-    task="energy",
+    kind="energy",
     symbol=r"$\sigma(\log_{10}E_{reco})$",
     unit="dex",
     better="none",

@@ -57,7 +57,7 @@ def n_rows(events: Events) -> int:
 
 
 def take_rows(events: Events, rows: np.ndarray) -> EventTable:
-    """The events with these row numbers, in this order."""
+    """Take the events with these row numbers, in this order."""
     return EventTable(events, rows)
 
 

@@ -35,7 +35,7 @@ def with_both_classes(function: Callable[..., float]) -> Callable[..., float]:
 
 
 @metric(
-    task="type",
+    kind="type",
     symbol="AUC",
     unit="",
     better="higher",
@@ -57,7 +57,7 @@ def auc(events: Events) -> float:
     return float(area / scan.signal[-1] / scan.background[-1])
 
 
-@metric(task="type", symbol="accuracy", unit="", better="higher", key=True)
+@metric(kind="type", symbol="accuracy", unit="", better="higher", key=True)
 def accuracy(events: Events, settings: EvaluationSettings) -> float:
     r"""Share of events whose class is right at the threshold.
 
@@ -68,7 +68,7 @@ def accuracy(events: Events, settings: EvaluationSettings) -> float:
     return ratio(counts.true_signal + counts.true_background, sum(counts))
 
 
-@metric(task="type", symbol="balanced accuracy", unit="", better="higher")
+@metric(kind="type", symbol="balanced accuracy", unit="", better="higher")
 @with_both_classes
 def balanced_accuracy(events: Events, settings: EvaluationSettings) -> float:
     r"""Mean of the recalls of both classes at the threshold.
@@ -79,7 +79,7 @@ def balanced_accuracy(events: Events, settings: EvaluationSettings) -> float:
     return (recall(events, settings) + recall_background(events, settings)) / 2
 
 
-@metric(task="type", symbol="precision", unit="", better="higher", studied=True)
+@metric(kind="type", symbol="precision", unit="", better="higher", studied=True)
 def precision(events: Events, settings: EvaluationSettings) -> float:
     r"""Share of signal among the events that pass the threshold; NaN if none passes.
 
@@ -90,7 +90,7 @@ def precision(events: Events, settings: EvaluationSettings) -> float:
     return ratio(counts.true_signal, counts.true_signal + counts.false_signal)
 
 
-@metric(task="type", symbol="recall", unit="", better="higher", studied=True)
+@metric(kind="type", symbol="recall", unit="", better="higher", studied=True)
 def recall(events: Events, settings: EvaluationSettings) -> float:
     r"""Share of the signal events that pass the threshold; NaN without signal.
 
@@ -101,7 +101,7 @@ def recall(events: Events, settings: EvaluationSettings) -> float:
     return ratio(counts.true_signal, counts.true_signal + counts.false_background)
 
 
-@metric(task="type", symbol="precision (bkg)", unit="", better="higher")
+@metric(kind="type", symbol="precision (bkg)", unit="", better="higher")
 def precision_background(events: Events, settings: EvaluationSettings) -> float:
     r"""Share of background among the events that fail the threshold; NaN if none fails.
 
@@ -112,7 +112,7 @@ def precision_background(events: Events, settings: EvaluationSettings) -> float:
     return ratio(counts.true_background, counts.true_background + counts.false_background)
 
 
-@metric(task="type", symbol="recall (bkg)", unit="", better="higher")
+@metric(kind="type", symbol="recall (bkg)", unit="", better="higher")
 def recall_background(events: Events, settings: EvaluationSettings) -> float:
     r"""Share of the background events that fail the threshold; NaN without background.
 
@@ -123,7 +123,7 @@ def recall_background(events: Events, settings: EvaluationSettings) -> float:
     return ratio(counts.true_background, counts.true_background + counts.false_signal)
 
 
-@metric(task="type", symbol="$F_1$", unit="", better="higher", studied=True)
+@metric(kind="type", symbol="$F_1$", unit="", better="higher", studied=True)
 def f1(events: Events, settings: EvaluationSettings) -> float:
     r"""Harmonic mean of precision and recall; NaN with neither true nor predicted signal.
 
@@ -140,7 +140,7 @@ def _squared_distance(events: Events) -> np.ndarray:
     return (events["gh_score"] - events["signal"]) ** 2
 
 
-@metric(task="type", symbol="Brier", unit="", better="lower")
+@metric(kind="type", symbol="Brier", unit="", better="lower")
 def brier_score(events: Events) -> float:
     r"""Mean squared difference of the score and the class (1 signal, 0 background).
 
@@ -158,7 +158,7 @@ def _negative_log_likelihood(events: Events) -> np.ndarray:
     return -np.log(np.clip(np.where(events["signal"], score, 1 - score), tiny, 1 - tiny))
 
 
-@metric(task="type", symbol="log loss", unit="", better="lower")
+@metric(kind="type", symbol="log loss", unit="", better="lower")
 def log_loss(events: Events) -> float:
     r"""Mean negative log-likelihood of the true class (cross-entropy), natural logarithm.
 
@@ -169,7 +169,7 @@ def log_loss(events: Events) -> float:
     return float(np.mean(_negative_log_likelihood(events)))
 
 
-@metric(task="type", symbol="AP", unit="", better="higher")
+@metric(kind="type", symbol="AP", unit="", better="higher")
 @with_both_classes
 def average_precision(events: Events) -> float:
     r"""Mean precision over all thresholds, weighted by the gain in recall.
@@ -195,7 +195,7 @@ def _excess(events: Events) -> np.ndarray:
     return events["gh_score"] - events["signal"]
 
 
-@metric(task="type", symbol="ECE", unit="", better="lower")
+@metric(kind="type", symbol="ECE", unit="", better="lower")
 def expected_calibration_error(events: Events) -> float:
     r"""Mean distance of the score from the share of signal, over ten bins of the score.
 
@@ -209,7 +209,7 @@ def expected_calibration_error(events: Events) -> float:
     return float(np.abs(excess).sum() / len(bins))
 
 
-@metric(task="type", symbol=r"bkg rejection", unit="", better="higher", key=True)
+@metric(kind="type", symbol=r"bkg rejection", unit="", better="higher", key=True)
 def background_rejection(events: Events, settings: EvaluationSettings) -> float:
     r"""Share of background removed by the cut that keeps the configured share of signal.
 
@@ -219,7 +219,7 @@ def background_rejection(events: Events, settings: EvaluationSettings) -> float:
     return rejected_background(events, settings.signal_efficiency)
 
 
-@metric(task="type", symbol=r"bkg rejection at $\epsilon_s=0.5$", unit="", better="higher")
+@metric(kind="type", symbol=r"bkg rejection at $\epsilon_s=0.5$", unit="", better="higher")
 def background_rejection_50(events: Events) -> float:
     r"""Share of background removed by the cut that keeps 50 % of the signal.
 
@@ -229,7 +229,7 @@ def background_rejection_50(events: Events) -> float:
     return rejected_background(events, 0.5)
 
 
-@metric(task="type", symbol=r"bkg rejection at $\epsilon_s=0.7$", unit="", better="higher")
+@metric(kind="type", symbol=r"bkg rejection at $\epsilon_s=0.7$", unit="", better="higher")
 def background_rejection_70(events: Events) -> float:
     r"""Share of background removed by the cut that keeps 70 % of the signal.
 
@@ -239,7 +239,7 @@ def background_rejection_70(events: Events) -> float:
     return rejected_background(events, 0.7)
 
 
-@metric(task="type", symbol=r"bkg rejection at $\epsilon_s=0.9$", unit="", better="higher")
+@metric(kind="type", symbol=r"bkg rejection at $\epsilon_s=0.9$", unit="", better="higher")
 def background_rejection_90(events: Events) -> float:
     r"""Share of background removed by the cut that keeps 90 % of the signal.
 
@@ -249,7 +249,7 @@ def background_rejection_90(events: Events) -> float:
     return rejected_background(events, 0.9)
 
 
-@metric(task="type", symbol="cut", unit="", better="none")
+@metric(kind="type", symbol="cut", unit="", better="none")
 def threshold_at_signal_efficiency(events: Events, settings: EvaluationSettings) -> float:
     r"""Score at which the configured share of signal is kept.
 
@@ -260,7 +260,7 @@ def threshold_at_signal_efficiency(events: Events, settings: EvaluationSettings)
 
 
 @metric(
-    task="type",
+    kind="type",
     symbol=r"$\sigma$(score)",
     unit="",
     better="none",

@@ -27,7 +27,7 @@ class TemplateModel(CTLearnModel):
     input_shape : tuple of int
         Height, width and channels of an image; stereo images are stacked along the channels.
     tasks : list of str
-        What to predict: ``type``, ``energy``, ``cameradirection`` or ``skydirection``.
+        What to predict: names of tasks, such as ``type`` and ``energy``.
 
     Attributes
     ----------

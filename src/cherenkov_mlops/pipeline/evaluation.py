@@ -13,12 +13,12 @@ from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.dl2.read import read_events
 from cherenkov_mlops.figures import figure_data
 from cherenkov_mlops.metrics import EvaluationSettings, evaluate_metrics
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.metrics.events import extract_events
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.provenance import machine, package_versions, timestamp
 from cherenkov_mlops.results import Results
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.tasks import TASKS
 
 IDENTIFIERS = ["signal", "obs_id", "event_id", "tel_id"]
 
@@ -68,10 +68,11 @@ def evaluate_run(
     settings = EvaluationSettings.from_config(config)
     training = _read_training(run_dir, facts)
     # Once for both: what metrics compute from the events, figures need not compute again.
-    columns = extract_events(events, KINDS[config.task])
-    values, replicates = evaluate_metrics(columns, config.task, settings)
+    kind = TASKS[config.task].kind
+    columns = extract_events(events, kind)
+    values, replicates = evaluate_metrics(columns, kind, settings)
     generic, _ = evaluate_metrics(facts, "generic", settings)
-    figures = figure_data(columns, config.task, settings)
+    figures = figure_data(columns, kind, settings)
     figures |= figure_data(training, "generic", settings)
     return Results(
         run=_describe_run(config),

@@ -73,7 +73,7 @@ class RunRecord:
     def start(self, stage: str, config: RunConfig) -> int:
         """Number of the attempt that begins now, 1 for the first."""
         self.content.setdefault("id", uuid.uuid4().hex)
-        self.content.update(name=config.run.name, task=config.task, seed=config.run.seed)
+        self.content.update(name=config.run.name, tasks=list(config.tasks), seed=config.run.seed)
         entry = self.content["stages"].setdefault(stage, {"attempts": []})
         entry["state"] = "running"
         entry["attempts"].append(

@@ -145,7 +145,7 @@ def _draw_spectra(ax: Axes, *, edges, counts, label, style) -> None:
 SPECTRA = FigureEntry(
     name="spectra",
     draw=_draw_spectra,
-    task="data",
+    kind="data",
     title="Energies of the training events",
     data=dict,
     overlay=False,

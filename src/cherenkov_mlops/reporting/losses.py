@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.metrics.cost import MEASURED_ON_REQUEST
 from cherenkov_mlops.results import Results
+from cherenkov_mlops.tasks import TASKS
 
 _MAX_NAMED = 3
 _MAX_SHOWN_VALUE = 40
@@ -209,7 +209,7 @@ _SECTIONS = {
 
 def find_losses(run: Results) -> list[Loss]:
     """All that is lost of the results, figures apart; a section without content is one loss."""
-    models = _SECTIONS | _registry_sections(KINDS[run.run["task"]])
+    models = _SECTIONS | _registry_sections(TASKS[run.run["task"]].kind)
     losses = []
     for section, model in models.items():
         content = getattr(run, section)

@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
 from cherenkov_mlops.metrics import Metric, metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.reporting.notices import find_notices
 from cherenkov_mlops.reporting.ranking import stored_value
 from cherenkov_mlops.reporting.tables import MISSING, format_measured, format_number
@@ -46,7 +45,8 @@ def render_model_card(run: Results) -> str:
 
 
 def _content(run: Results) -> dict[str, Any]:
-    task, kind = TASKS[run.run["task"]], KINDS[run.run["task"]]
+    task = TASKS[run.run["task"]]
+    kind = task.kind
     classes = run.run["classes"]
     mode = run.run.get("mode", "")
     return {
@@ -72,7 +72,8 @@ def _content(run: Results) -> dict[str, Any]:
 
 def card_metadata(run: Results) -> dict[str, Any]:
     """The YAML head: licence, library, tags, and the results as a ``model-index``."""
-    task, kind = TASKS[run.run["task"]], KINDS[run.run["task"]]
+    task = TASKS[run.run["task"]]
+    kind = task.kind
     known = [
         entry
         for entry in metrics_of(kind).values()

@@ -114,7 +114,7 @@ def deviation_figures(
     figures = []
     for entry in figures_of(reference.kind).values():
         base = reference.results.figures.get(entry.name)
-        if entry.task == "type" or not entry.overlay or not _has_band(base):
+        if entry.kind == "type" or not entry.overlay or not _has_band(base):
             continue
         drawn = [
             (view, _deviation(view.results.figures[entry.name], base))
@@ -166,7 +166,7 @@ def _deviation_entry(entry: FigureEntry, reference: RunView) -> FigureEntry:
     return FigureEntry(
         name=f"{entry.name}_deviation",
         draw=draw,
-        task=entry.task,
+        kind=entry.kind,
         title=f"{entry.title}: relative to {reference.label}",
         data=dict,
         overlay=True,

@@ -13,8 +13,6 @@ from cherenkov_mlops.reporting.losses import Loss
 #: Stands for the arrays of a figure that the results do not have.
 MISSING = object()
 _N_SAMPLE = 120
-#: A task of each kind, for the sample.
-_TASKS = {"type": "type", "energy": "energy", "direction": "skydirection", "generic": "generic"}
 
 
 def figure_losses(entry: FigureEntry, arrays: Any) -> list[Loss]:
@@ -26,7 +24,7 @@ def figure_losses(entry: FigureEntry, arrays: Any) -> list[Loss]:
         return [Loss(("figures", entry.name), "is missing")]
     if not isinstance(arrays, Mapping):
         return [Loss(("figures", entry.name), f"expected a table, got {_name(arrays)}")]
-    expected = _sample_arrays(entry.task)[entry.name]
+    expected = _sample_arrays(entry.kind)[entry.name]
     has_gaps = any(values == [] for values in arrays.values())
     losses = []
     for key, sample in expected.items():
@@ -81,7 +79,7 @@ def _name(value: Any) -> str:
 def _sample_arrays(kind: str) -> dict[str, dict[str, Any]]:
     settings = EvaluationSettings(n_bootstrap=3)
     source = _sample_training() if kind == "generic" else _sample_events()
-    return figure_data(source, _TASKS[kind], settings)
+    return figure_data(source, kind, settings)
 
 
 def _sample_events() -> dict[str, np.ndarray]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from cherenkov_mlops.figures.style import run_style
 from cherenkov_mlops.metrics import METRICS, Metric
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.reporting.losses import Loss, find_losses, without
 from cherenkov_mlops.reporting.sources import unique_labels
 from cherenkov_mlops.results import Results
@@ -42,7 +41,7 @@ class RunView:
     @property
     def kind(self) -> str:
         """Kind of the metrics and figures of its task."""
-        return KINDS[self.run["task"]]
+        return TASKS[self.run["task"]].kind
 
     @property
     def task_title(self) -> str:
@@ -69,7 +68,7 @@ def page_title(views: Sequence[RunView]) -> str:
 def shared_metrics(views: Sequence[RunView]) -> list[Metric]:
     """Metrics of the tasks of these runs, in the order of the registry."""
     kinds = {view.kind for view in views}
-    return [entry for entry in METRICS.values() if entry.task in kinds]
+    return [entry for entry in METRICS.values() if entry.kind in kinds]
 
 
 def losses_of(views: Sequence[RunView], *sections: str) -> list[tuple[str, Loss]]:

@@ -16,11 +16,11 @@ def write_pages(sweep: Sweep) -> None:
     if sweep.options.study is not None:
         _try(study.write_page, [config.run_path for config in tested], sweep)
         return
-    for task in dict.fromkeys(config.task for config in tested):
-        runs = [config.run_path for config in tested if config.task == task]
+    groups = list(dict.fromkeys(tuple(config.tasks) for config in tested))
+    for tasks in groups:
+        runs = [config.run_path for config in tested if tuple(config.tasks) == tasks]
         if len(runs) > 1:
-            several = len({config.task for config in tested}) > 1
-            name = f"comparison_{task}.html" if several else "comparison.html"
+            name = f"comparison_{'_'.join(tasks)}.html" if len(groups) > 1 else "comparison.html"
             _try(compare.run, runs, sweep.folder / name)
 
 

@@ -204,7 +204,7 @@ TASKS: Registry[Task] = Registry("task")
 
 
 def kinds() -> dict[str, Task]:
-    """Kind of metrics and figures -> the first task that has it."""
+    """Map each kind of metrics and figures to the first task that has it."""
     found: dict[str, Task] = {}
     for task in TASKS.values():
         found.setdefault(task.kind, task)
@@ -212,5 +212,5 @@ def kinds() -> dict[str, Task]:
 
 
 def task_of_kind(kind: str) -> Task:
-    """The first task whose metrics and figures are of this kind."""
+    """Find the first task whose metrics and figures are of this kind."""
     return kinds()[kind]

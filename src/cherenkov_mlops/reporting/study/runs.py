@@ -10,7 +10,6 @@ import numpy as np
 from cherenkov_mlops.config.files import value_at
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import METRICS, Metric
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.metrics.contrasts import Quality
 from cherenkov_mlops.reporting.ranking import stored_value
 from cherenkov_mlops.reporting.sources import find_obstacles
@@ -110,12 +109,12 @@ class Group:
     @property
     def kind(self) -> str:
         """Kind of its metrics and figures."""
-        return KINDS[self.task]
+        return TASKS[self.task].kind
 
     @property
     def metrics(self) -> list[Metric]:
         """The metrics of the study, the one that decides first."""
-        shown = [m for m in METRICS.values() if m.task == self.kind and (m.key or m.studied)]
+        shown = [m for m in METRICS.values() if m.kind == self.kind and (m.key or m.studied)]
         # Biases can be small by luck; a resolution or an area cannot.
         decides = next(m for m in shown if m.better in ("higher", "lower"))
         return [decides, *(metric for metric in shown if metric is not decides)]
