@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cherenkov_mlops.commands import compare, study
+from cherenkov_mlops.commands import compare
+from cherenkov_mlops.sweep import pages as study
 from cherenkov_mlops.results import write_results
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import report

@@ -67,4 +67,4 @@ def study(
     The page has each metric against sparsity, sizes, and a verdict a row.
     """
     with open_session("study"):
-        import_module("cherenkov_mlops.commands.study").run(sources, output)
+        import_module("cherenkov_mlops.sweep.pages").run(sources, output)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from cherenkov_mlops.commands import study
+from cherenkov_mlops.sweep import pages as study
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import METRICS
 from cherenkov_mlops.reporting.study.page import render_study
