@@ -62,9 +62,11 @@ def convert(
     exit code is 3 then.
     """
     with open_session("convert") as session:
-        task = import_module("cherenkov_mlops.conversion.task")
+        conversion = import_module("cherenkov_mlops.conversion.options")
         stage = import_module("cherenkov_mlops.commands.convert")
-        options = task.ConvertOptions(images, parameters, waveforms, focal_length, ctapipe_config)
+        options = conversion.ConvertOptions(
+            images, parameters, waveforms, focal_length, ctapipe_config
+        )
         session.logs = output
         converted = stage.run(inputs, output, options, jobs=jobs, force=force)
         _show_table(converted)

@@ -129,20 +129,6 @@ class Ledger:
             return False
         if not self.is_whole(output):
             return False
-        self._refuse_other_options(output, entry, options)
-        is_same = _same_inputs(entry["inputs"], inputs)
-        if not is_same:
-            log.info("%s: its input changed since it was made", output)
-        return is_same
-
-    def is_whole(self, output: Path) -> bool:
-        """Whether the output is there as it was once made, of whatever."""
-        entry = self._content["files"].get(output.name, {"state": STARTED})
-        return entry["state"] == COMPLETE and Fingerprint(**entry["output"]).fits(output)
-
-    def _refuse_other_options(
-        self, output: Path, entry: dict[str, Any], options: dict[str, Any]
-    ) -> None:
         made_with = self._content["options"][entry["options"]]
         differing = [
             f"{name}: {made_with.get(name, 'not set')} -> {options.get(name, 'not set')}"
@@ -154,6 +140,19 @@ class Ledger:
                 f"{output}: was made with other options ({', '.join(differing)}); "
                 "write --force to make it again, or choose another folder"
             )
+        recorded = entry["inputs"]
+        is_same = len(recorded) == len(inputs) and all(
+            Fingerprint(each["size"], each["mtime_ns"], each["sha256"]).fits(path)
+            for each, path in zip(recorded, inputs, strict=True)
+        )
+        if not is_same:
+            log.info("%s: its input changed since it was made", output)
+        return is_same
+
+    def is_whole(self, output: Path) -> bool:
+        """Whether the output is there as it was once made, of whatever."""
+        entry = self._content["files"].get(output.name, {"state": STARTED})
+        return entry["state"] == COMPLETE and Fingerprint(**entry["output"]).fits(output)
 
     def begin(self, outputs: Iterable[Path], options: dict[str, Any]) -> None:
         """Note that the outputs are being made: what a kill leaves of them may be replaced."""
@@ -205,13 +204,6 @@ def remove_remains(folder: Path, names: Iterable[str]) -> None:
         for path in folder.glob(f".{escape(stem)}.*.tmp.*"):
             if temporary.match(path.name):
                 path.unlink(missing_ok=True)
-
-
-def _same_inputs(recorded: Sequence[dict[str, Any]], inputs: Sequence[Path]) -> bool:
-    if len(recorded) != len(inputs):
-        return False
-    prints = [Fingerprint(entry["size"], entry["mtime_ns"], entry["sha256"]) for entry in recorded]
-    return all(print_.fits(path) for print_, path in zip(prints, inputs, strict=True))
 
 
 def _key(options: dict[str, Any]) -> str:

@@ -194,7 +194,7 @@ def find_metric(sweep: Sweep) -> Metric | ByValidation:
 
 
 def open_study(optuna: ModuleType, sweep: Sweep) -> Any:
-    """Open the study in the folder of the sweep; raise ``UserError`` if another metric guides it."""
+    """Open the study of the folder; raise ``UserError`` if another metric guided it so far."""
     sweep.folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     backend = optuna.storages.journal.JournalFileBackend(str(sweep.folder / "optuna.journal"))
