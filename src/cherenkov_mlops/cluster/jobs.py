@@ -82,7 +82,7 @@ def to_megabytes(text: str) -> int:
 
 
 def make_request(stage: str, section: SlurmSection) -> Request:
-    """What the job of a stage asks for, by the section ``slurm``."""
+    """Make the request of a stage's job, by the section ``slurm``."""
     own = section.stages.get(stage)
     values: dict = {"partition": section.partition, "account": section.account}
     if stage in LONG:
@@ -100,7 +100,7 @@ def make_request(stage: str, section: SlurmSection) -> Request:
 def find_excess(
     requests: Sequence[Request], partitions: Sequence[Partition]
 ) -> list[tuple[str, str]]:
-    """Key and complaint for each request that no node of its partition can ever fulfil.
+    """Find the requests that no node of their partition can ever fulfil: key and complaint.
 
     SLURM takes such jobs on many sites, and lets them wait for ever.
     """
@@ -112,30 +112,25 @@ def find_excess(
         if name and not nodes:
             said = f"there is no partition '{name}'; {did_you_mean(name, names)}"
             problems.append(("slurm.partition", said))
-        elif nodes:
-            problems += _excess(request, nodes)
+        if not nodes:
+            continue
+        stage, name = request.stage, nodes[0].name
+        seconds, memory, cpus = request.needs()
+        limits = [each.seconds for each in nodes if each.seconds is not None]
+        if limits and seconds > max(limits):
+            most_s, got_s = format_duration(max(limits)), format_duration(seconds)
+            said = f"{stage}: expected at most {most_s}, the limit of partition {name}, got {got_s}"
+            problems.append((_key(stage, "time"), said))
+        for what, wanted, most in (
+            ("memory", memory, max(each.memory_mb for each in nodes)),
+            ("cpus", cpus, max(each.cpus for each in nodes)),
+            ("gpus", request.gpus or 0, max(each.gpus for each in nodes)),
+        ):
+            if wanted > most:
+                unit = " MB" if what == "memory" else ""
+                said = f"expected at most {most}{unit}, what a node of partition {name} has"
+                problems.append((_key(stage, what), f"{stage}: {said}, got {wanted}{unit}"))
     return list(dict.fromkeys(problems))
-
-
-def _excess(request: Request, nodes: Sequence[Partition]) -> list[tuple[str, str]]:
-    stage, name = request.stage, nodes[0].name
-    seconds, memory, cpus = request.needs()
-    limits = [each.seconds for each in nodes if each.seconds is not None]
-    problems = []
-    if limits and seconds > max(limits):
-        most_s, got_s = format_duration(max(limits)), format_duration(seconds)
-        said = f"{stage}: expected at most {most_s}, the limit of partition {name}, got {got_s}"
-        problems.append((_key(stage, "time"), said))
-    for what, wanted, most in (
-        ("memory", memory, max(each.memory_mb for each in nodes)),
-        ("cpus", cpus, max(each.cpus for each in nodes)),
-        ("gpus", request.gpus or 0, max(each.gpus for each in nodes)),
-    ):
-        if wanted > most:
-            unit = " MB" if what == "memory" else ""
-            said = f"expected at most {most}{unit}, what a node of partition {name} has"
-            problems.append((_key(stage, what), f"{stage}: {said}, got {wanted}{unit}"))
-    return problems
 
 
 def _key(stage: str, name: str) -> str:
@@ -147,7 +142,7 @@ def _key(stage: str, name: str) -> str:
 def refuse_excess(
     requests: Sequence[Request], partitions: Sequence[Partition], config: RunConfig
 ) -> None:
-    """Pass silently if each request can be fulfilled, else ``ConfigError`` with all that cannot."""
+    """Raise ``ConfigError``, with all of them, if requests can never be fulfilled."""
     if found := find_excess(requests, partitions):
         raise ConfigError(
             [": ".join(filter(None, (config.locate(key), key, said))) for key, said in found]
