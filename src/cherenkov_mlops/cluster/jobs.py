@@ -87,11 +87,14 @@ def make_request(stage: str, section: SlurmSection) -> Request:
     values: dict = {"partition": section.partition, "account": section.account}
     if stage in LONG:
         values |= {"time": section.time, "memory": section.memory, "cpus": section.cpus}
+    # Short stages keep what their scripts ask for: a smaller request waits less.
     if stage in WITH_GPU:
         values["gpus"] = section.gpus
+    # What is given for the stage itself wins.
     if own is not None:
         values |= {key: value for key, value in own.model_dump().items() if value is not None}
     extra = list(section.options)
+    # To the script alone (B:), which passes it on: the training then saves its state.
     if stage in LONG and section.signal_s is not None:
         extra.append(f"--signal=B:USR2@{section.signal_s}")
     return Request(stage, extra=tuple(extra), **values)
@@ -116,6 +119,7 @@ def find_excess(
             continue
         stage, name = request.stage, nodes[0].name
         seconds, memory, cpus = request.needs()
+        # Nodes of a partition differ: one that fits is enough.
         limits = [each.seconds for each in nodes if each.seconds is not None]
         if limits and seconds > max(limits):
             most_s, got_s = format_duration(max(limits)), format_duration(seconds)

@@ -164,6 +164,7 @@ def read_job(job: str) -> JobState | None:
     reason = fields.get("Reason", "") if state == "PENDING" else ""
     if state in ENDED:
         reason = f"exit code {fields.get('ExitCode', '?').partition(':')[0]}"
+    # scontrol tells the limit only, squeue what is left of it.
     left = call(["squeue", "-h", "-j", job, "-o", "%L"]).strip() if is_running else ""
     return JobState(state, left, reason, int(fields.get("Restarts", 0)))
 
@@ -175,6 +176,7 @@ def read_efficiency(job: str) -> str:
         lines = call(["sacct", "-n", "-P", "-j", job, "--units=M", "-o", fields]).splitlines()
     except UserError:
         return ""
+    # One line a step: those of the job itself come first, memory stands with the steps.
     rows = [line.split("|") for line in lines if line.count("|") == fields.count(",")]
     if not rows or rows[0][0] in ("", "00:00:00"):
         return ""

@@ -84,10 +84,12 @@ def make_plan(
         if problems := [outcome.reason] if outcome.reason else outcome.result:
             lines = [f"--ctapipe-config: {options.ctapipe_config}: {line}" for line in problems]
             raise UserError("\n".join(lines))
+    # Versions count as options: another ctapipe may give other parameters.
     recorded = {**flatten(config), **package_versions()}
     ledger = Ledger(folder, "convert")
     todo, finished = [], []
     for source, output in name_outputs(sources, folder).items():
+        # Output, input and options must all be the same; whatever is not is made again.
         if ledger.is_finished(output, [source], recorded, force=force):
             facts = ledger.facts(output)
             finished.append(Converted(source, output, facts, is_new=False))
@@ -115,6 +117,7 @@ def convert_all(plan: ConversionPlan, jobs: int) -> Iterator[Converted]:
     """Convert what is to do; yield what became of each as they end, and keep the record."""
     ledger = plan.ledger
     outputs = [each.output for each in plan.todo]
+    # Noted before the work: what a kill leaves of these files may then be replaced unasked.
     ledger.begin(outputs, plan.options)
     try:
         with closing(run_each(convert_one, plan.todo, jobs, load_processing)) as outcomes:
@@ -124,6 +127,7 @@ def convert_all(plan: ConversionPlan, jobs: int) -> Iterator[Converted]:
                     ledger.fail(output, [source], outcome.reason)
                     yield Converted(source, output, reason=outcome.reason)
                     continue
+                # Taken by the worker, when it had the file at hand: this process reads none.
                 made = {name: Fingerprint(**outcome.result[name]) for name in ("input", "output")}
                 facts = outcome.result["facts"]
                 ledger.finish(output, {source: made["input"]}, made["output"], plan.options, facts)
@@ -165,6 +169,7 @@ def find_mixed_particles(converted: Sequence[Converted]) -> str:
             by_particle.setdefault(particle, []).append(each.output.name)
     if len(by_particle) < 2:
         return ""
+    # One file among many is what went into the wrong folder.
     rarest = min(by_particle, key=lambda particle: len(by_particle[particle]))
     kinds = ", ".join(
         f"{name} in {len(names)} file{'s' * (len(names) > 1)}"

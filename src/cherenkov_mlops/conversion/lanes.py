@@ -118,6 +118,7 @@ def run_each(
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 lane, argument = running.pop(future)
                 error = future.exception()
+                # Its process is gone: the lane gets a new one, the others do not notice.
                 if isinstance(error, BrokenProcessPool):
                     lane.stop()
                     lanes.remove(lane)
@@ -147,6 +148,7 @@ def _start_worker(line: Connection, prepare: Callable[[], Any]) -> None:
     for name in THREADS:
         os.environ.setdefault(name, "1")
 
+    # The other end closes with the parent, however that ended; orphans would go on for hours.
     def end_with_line() -> None:
         line.poll(None)
         os._exit(1)

@@ -50,6 +50,7 @@ class Fingerprint:
         if not path.is_file():
             return False
         status = path.stat()
+        # Cheapest first: a production is terabytes, and is looked at with every command.
         if status.st_size != self.size:
             return False
         return status.st_mtime_ns == self.mtime_ns or digest(path) == self.sha256
@@ -129,6 +130,7 @@ class Ledger:
             return False
         if not self.is_whole(output):
             return False
+        # What another set of options made is worth as much: it is not replaced unasked.
         made_with = self._content["options"][entry["options"]]
         differing = [
             f"{name}: {made_with.get(name, 'not set')} -> {options.get(name, 'not set')}"
@@ -190,6 +192,7 @@ class Ledger:
 
     def _update(self, files: dict[str, Any], options: dict[str, Any] | None = None) -> None:
         with FileLock(self.folder / f".{self.path.name}.lock"):
+            # Read again under the lock: another process may have written since.
             self._content = self._read()
             self._content["options"].update(options or {})
             self._content["files"].update(files)
@@ -199,6 +202,7 @@ class Ledger:
 def remove_remains(folder: Path, names: Iterable[str]) -> None:
     """Remove what killed writers left of the outputs with these names."""
     for name in names:
+        # Only names that our writers give, with the number of a process: nobody else's files.
         stem = Path(name).stem
         temporary = re.compile(rf"^\.{re.escape(stem)}(\.copy)?\.\d+\.tmp\.\w+$")
         for path in folder.glob(f".{escape(stem)}.*.tmp.*"):
@@ -207,5 +211,6 @@ def remove_remains(folder: Path, names: Iterable[str]) -> None:
 
 
 def _key(options: dict[str, Any]) -> str:
+    # Options are many and mostly the same: each set is stored once, under its digest.
     text = json.dumps(options, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -108,6 +108,7 @@ def read_contents(path: Path) -> Contents:
                 array.append(each.read().tobytes())
         except (tables.HDF5ExtError, tables.NoSuchNodeError) as error:
             raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
+    # Only rows and a digest of the columns are kept: contents of thousands of files are compared.
     rows, columns = {}, {}
 
     def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -146,6 +147,7 @@ def check_mergeable(contents: Sequence[Contents]) -> None:
         if first.array != other.array:
             # Not the same bytes; ctapipe decides whether it is the same array.
             check_array(first.path, other.path)
+    # ctapipe joins tables by run and event number: two runs of one number would be mixed up.
     owners: dict[int, Contents] = {}
     for each in contents:
         for number in sorted(each.obs_ids):
@@ -157,6 +159,7 @@ def check_mergeable(contents: Sequence[Contents]) -> None:
                     f"{each.path}: run (obs_id) {number} is in {other.path} too, "
                     f"{n_shared} events have the same numbers; give each run once"
                 )
+    # The merger appends rows to the first file's tables, whatever their columns are.
     known: dict[str, tuple[str, Path]] = {}
     for each in contents:
         for path, columns in each.columns.items():
@@ -232,9 +235,11 @@ def share_out(weights: Sequence[int], n_groups: int) -> list[slice]:
     >>> share_out([1, 1, 2, 4], 2)
     [slice(0, 3, None), slice(3, 4, None)]
     """
+    # The small constant tells files without weight apart.
     sums = np.concatenate([[0.0], np.cumsum(np.asarray(weights) + 1e-6)])
     cuts = [0]
     for group in range(1, n_groups):
+        # The cut nearest to an equal share.
         target = sums[-1] * group / n_groups
         cut = int(np.argmin(np.abs(sums - target)))
         # One file at least for this group, and for each of those to come.
@@ -320,6 +325,7 @@ def copy_constant_tables(
                     held.add(sha256(file.get_node(path).read().tobytes()).digest())
             if len(held) > 1:
                 continue
+            # PyTables copies between files into a group that exists: the root, then it is moved.
             parent, _, name = path.rpartition("/")
             with open_hdf5(holders[0].path) as file:
                 file.get_node(path).copy(merged.root, name)

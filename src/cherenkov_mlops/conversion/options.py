@@ -72,6 +72,7 @@ class ConvertOptions:
     def make_config(self) -> dict[str, Any]:
         """Configuration of ctapipe-process: defaults, then the file, then what was asked for."""
         defaults = {"DataWriter": {"write_dl1_images": True, "write_dl1_parameters": True}}
+        # Only what was asked for on the command line overrules the file.
         writer = {
             "write_dl1_images": self.images,
             "write_dl1_parameters": self.parameters,
@@ -174,6 +175,7 @@ def name_outputs(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
     """
     outputs: dict[Path, Path] = {}
     for path in files:
+        # Other names come from patterns; what they hold is looked at by the worker.
         ending = next((end for end in (*ENDINGS, ".gz", ".zst") if path.name.endswith(end)), "")
         output = folder / f"{path.name.removesuffix(ending)}.dl1.h5"
         if output in outputs:

@@ -99,6 +99,7 @@ def convert_file(conversion: Conversion) -> dict[str, Any]:
     """
     started = time.monotonic()
     source = conversion.source
+    # What cannot be a simtel file is refused in words of our own.
     if source.stat().st_size == 0:
         raise DataError("the file is empty")
     try:
@@ -122,6 +123,7 @@ def convert_file(conversion: Conversion) -> dict[str, Any]:
         config = Config(conversion.config)
         config.merge(Config(own))
         tool = Processor(config=config)
+        # The reader of simtel files warns where one is cut off, and ends as if it were whole.
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             run_tool(tool)
@@ -167,6 +169,7 @@ def run_tool(tool: Processor) -> None:
 def read_facts(path: Path) -> dict[str, Any]:
     """Read events, images a telescope type, particles, runs of an output."""
     with tables.open_file(path) as file:
+        # Counted from the showers: the run's configuration knows no particle.
         particles: dict[str, int] = {}
         if SHOWERS in file:
             showers = file.get_node(SHOWERS)

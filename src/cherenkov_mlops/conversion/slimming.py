@@ -101,6 +101,7 @@ def slim_file(source: Path, output: Path, options: SlimOptions) -> Slimmed:
     DataError
         The source is no DL1 file of ctapipe, or is damaged.
     """
+    # Twice: PyTables copies tables with another compression, h5py writes small headers.
     with atomic_path(output) as temporary:
         copy = temporary.with_name(f".{output.stem}.copy.{os.getpid()}.tmp{output.suffix}")
         try:
@@ -133,6 +134,7 @@ def copy_kept(source: Path, output: Path, options: SlimOptions) -> dict[str, int
                 what = "truth of single telescopes"
             elif path.startswith(MONITORING):
                 what = "monitoring"
+            # As stored, compressed: this is what the file gets smaller by.
             dropped[what] += int(leaf.size_on_disk)
         # The reference metadata are those of a new product.
         attributes = slim.root._v_attrs

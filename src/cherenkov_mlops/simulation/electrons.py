@@ -92,6 +92,7 @@ def electrons_at(t: np.ndarray, beta: np.ndarray, energy_gev: np.ndarray) -> np.
 
     Greisen's shape, scaled so that ionisation along all tracks takes up the whole energy.
     """
+    # Tabulated: the integral has no closed form.
     integral = np.interp(beta, *_greisen_integrals()) * RADIATION_LENGTH
     at_maximum = 1000.0 * energy_gev / (IONISATION_LOSS_MEV * integral)
     return at_maximum * greisen_electrons(t, beta)
@@ -148,6 +149,7 @@ class LightTable:
             (at + rng.random(at.shape)).astype(np.int64),
             np.array(self.log_density.shape)[:, None] - 1,
         )
+        # The table holds one side of the plane of axis and telescope; the other is its mirror.
         drawn = self.offsets[*cell, rng.integers(_N_SAMPLES, size=at.shape[1])]
         drawn[:, 1] *= rng.integers(2, size=at.shape[1]) * 2 - 1
         return drawn

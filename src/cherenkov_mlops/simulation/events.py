@@ -241,8 +241,11 @@ class Observatory:
         segments = cut_segments(cascades, N_PIECES[self.options.particle], self.ground_m)
         expected = model.expected(segments)
         wanted = _add_up(segments.shower, expected, n) > MIN_PHOTO_ELECTRONS
+        # A muon close by may trigger a telescope that sees nothing else of the shower.
         wanted |= hit_by_muons(model, showers.muons, n)
+        # Images are made for wanted pairs only, one row each: most telescopes see nothing.
         row = np.where(wanted, np.cumsum(wanted).reshape(wanted.shape) - 1, -1)
+        # The front of the shower flies as the primary did: times count from it.
         front = primaries.particles.direction
         light = join_light(
             [

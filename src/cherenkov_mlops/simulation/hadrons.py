@@ -113,6 +113,7 @@ def interact(
     """
     kept = np.where(is_nucleon, rng.uniform(0.1, 0.9, len(hadrons)), 0.0)
     pions = produce_pions(rng, hadrons, hadrons.energy * (1 - kept))
+    # Isospin: a third of the pions.
     is_neutral = rng.random(len(pions)) < 1 / 3
     leading = Particles(hadrons.shower, hadrons.energy * kept, hadrons.direction, hadrons.position)
     leading = _scattered(rng, _downward(leading.select(is_nucleon), MIN_HADRON))
@@ -127,6 +128,7 @@ def transport(
     """Hadrons where they interact, which are nucleons, and the pions that decay before."""
     depth = rng.exponential(interaction_length(hadrons.energy, is_nucleon))
     arrived = hadrons.advanced(depth)
+    # Whatever comes first, interaction or decay; below the limit decay is waited for.
     flown = np.linalg.norm(arrived.position - hadrons.position, axis=1)
     life = rng.exponential(PION_DECAY_LENGTH, len(hadrons)) * hadrons.energy
     decays = ~is_nucleon & ((life < flown) | (hadrons.energy < MIN_HADRON))

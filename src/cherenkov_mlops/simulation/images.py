@@ -101,6 +101,7 @@ class Readout:
 
     def _responses(self, n: int, steps: int, margin: int) -> np.ndarray:
         """Samples that one photo-electron in each step adds to, shape (n x steps, n_samples)."""
+        # Middle of each step, in samples from the start of the window.
         born = (np.arange(n * steps) + 0.5) / steps - 0.5 - margin
         delay = (np.arange(self.n_samples)[None, :] - born[:, None]) * self.sample_ns
         pulse = np.interp(delay, self._time, self._pulse, left=0.0, right=0.0)
@@ -114,6 +115,7 @@ class Readout:
         ``mean`` is the number of photo-electrons in ``INTEGRATED_SAMPLES`` samples.
         """
         rate = mean / INTEGRATED_SAMPLES
+        # Light before and behind the window has its tail, or its rise, in it.
         counts = rng.poisson(rate, (n_pixels, len(self._of_sample))).astype(np.float32)
         spread = rng.standard_normal(counts.shape, dtype=np.float32) * np.sqrt(counts)
         return (counts - np.float32(rate) + np.float32(gain_spread) * spread) @ self._of_sample
@@ -134,6 +136,7 @@ class Readout:
             Relative spread of the charge of one photo-electron.
         """
         n_steps = self.n_samples * STEPS
+        # One histogram of (lit pixel, step), then one product with the responses of the steps.
         step = np.floor(time / self.sample_ns * STEPS).astype(np.int64)
         inside = (step >= 0) & (step < n_steps)
         lit, place = np.unique(pixel[inside], return_inverse=True)

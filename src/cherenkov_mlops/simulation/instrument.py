@@ -120,6 +120,7 @@ def read_subarray(path: Path) -> SubarrayDescription:
     if not path.is_file():
         raise DataError(f"{path}: expected an HDF5 file with a subarray, found no file")
     try:
+        # Old simulations lack effective focal lengths, which ctapipe then refuses to use.
         subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
         lengths = [t.optics.effective_focal_length.to_value(u.m) for t in subarray.tel.values()]
         if np.isfinite(lengths).all():

@@ -135,6 +135,7 @@ class LightModel:
         across = np.sqrt(np.maximum(distance**2 - along**2, 0.0))
         angle = np.arctan2(across, along)
         along_view = -(line @ self.view.axes[0]) / distance
+        # A margin of a degree: what the optics blur into the outermost pixels.
         seen = along_view > np.cos(self.view.camera.radius_rad + 0.02)
         rows, tels = np.nonzero(seen)
         height = segments.position[rows, 2]
@@ -165,6 +166,7 @@ class LightModel:
         wanted = image[segments.shower] >= 0
         number = rng.poisson(np.where(wanted, expected, 0.0))
         rows, tels = np.nonzero(number)
+        # One row a photo-electron from here on.
         repeat = number[rows, tels]
         rows, tels = np.repeat(rows, repeat), np.repeat(tels, repeat)
         place = self.emission_points(rng, segments, rows, tels)
@@ -191,6 +193,7 @@ class LightModel:
         along = np.einsum("ni,ni->n", line, axis)
         towards = line - along[:, None] * axis
         across = np.linalg.norm(towards, axis=1)
+        # Offsets are towards the telescope, and across: the light of a cascade is symmetric.
         towards /= np.maximum(across, 1e-6)[:, None]
         angle = np.arctan2(across, along)
         offset = self.table.draw_offsets(rng, segments.age[rows], place[:, 2], angle)

@@ -182,6 +182,7 @@ class ShowerSource(EventSource):
                 self.n_images += len(event.tel_ids)
                 self.n_thrown = event.number
                 row = event.number - batch.first_number
+                # Showers thrown behind the last one that is written do not count.
                 if self._n_wanted is not None and self.n_images >= self._n_wanted:
                     self._count(batch, row + 1)
                     yield self._fill(event, times[row])
@@ -198,6 +199,7 @@ class ShowerSource(EventSource):
             return
         distance = np.hypot(*batch.primaries.core[:n].T)
         energy = batch.primaries.particles.energy[:n] / 1000
+        # Rounding may put a shower just outside of the range that it was drawn from.
         edges = [distance.clip(*self._bins[0][[0, -1]]), energy.clip(*self._bins[1][[0, -1]])]
         self._thrown += np.histogram2d(*edges, bins=self._bins)[0]
 

@@ -58,6 +58,7 @@ def submit_sweep(sweep: Sweep, at_once: int | None = None) -> list[str]:
     array, collect = (make_request(name, config.slurm) for name in ("sweep", "collect"))
     refuse_excess([array, collect], slurm.read_partitions(), config)
     write_configs(sweep)
+    # Complete runs take no place in the queue.
     todo = [each for each in sweep.runs if not is_complete(each, last_stage(sweep))]
     settings = job_environment(config.slurm)
     limit = f"%{at_once}" if at_once else ""
@@ -78,10 +79,12 @@ def submit_sweep(sweep: Sweep, at_once: int | None = None) -> list[str]:
                 record_jobs(RunDir(each.run_path), [(ANY_STAGE, f"{jobs[-1]}_{index}")])
         options = _options(sweep, collect, "collect-%j")
         if jobs:
+            # After any end, a bad one too: the page says what failed.
             options.append(f"--dependency=afterany:{':'.join(jobs)}")
         path = str(sweep.path.absolute())
         jobs.append(slurm.submit(collect.script, [path], options, settings))
     except UserError:
+        # All or nothing: half a sweep in the queue would be submitted a second time.
         if jobs:
             slurm.cancel(jobs)
         raise

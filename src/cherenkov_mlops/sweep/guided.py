@@ -63,6 +63,7 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
     check_files(sweep)
     study = open_study(optuna, sweep)
     while True:
+        # A claim is given back after the result was told: nobody runs the trial again.
         with ExitStack() as claims:
             todo = claim_trials(optuna, study, sweep, n_lanes, claims)
             if not todo:
@@ -81,6 +82,7 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
             [f"{sweep.path}: no trial was completed; look at {sweep.folder / 'logs'}"]
         )
     done.sort(key=lambda trial: trial.value)
+    # The best come first; what is told to Optuna is a badness, whatever the metric's direction.
     runs = [_make(sweep, trial.number, trial.params) for trial in done[:N_SHOWN]]
     values = ", ".join(
         f"{key} {_value(sweep.options.random.keys[key], drawn)}"
@@ -120,13 +122,18 @@ def claim_trials(
     locks = sweep.folder / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     taken = []
+    # One process asks at a time: else two would both see the last trial that is left.
     with FileLock(locks / "asking"):
         left_open = study.get_trials(states=[optuna.trial.TrialState.RUNNING])
         for number in [trial.number for trial in left_open]:
             if len(taken) < n_lanes:
+                # Held by the process that works at it.
                 with suppress(Timeout):
                     claims.enter_context(FileLock(locks / f"trial_{number:03d}", blocking=False))
-                    taken.append(number)
+                    # It may have come to its end since it was looked at.
+                    if study.trials[number].state is optuna.trial.TrialState.RUNNING:
+                        taken.append(number)
+        # What was begun comes first: its result is what the next draws can learn from.
         n_left = sweep.options.random.n_runs - len(study.trials)
         n_new = 0 if taken else max(min(n_lanes, n_left), 0)
         for _ in range(n_new):
@@ -203,6 +210,7 @@ def open_study(optuna: ModuleType, sweep: Sweep) -> Any:
         storage=optuna.storages.JournalStorage(backend),
         load_if_exists=True,
     )
+    # Results of two metrics cannot be compared: one study has one for good.
     name = sweep.options.random.guided_by
     before = study.user_attrs.get("guided_by", name)
     if before != name:

@@ -22,6 +22,7 @@ _TITLE = "What pruning costs"
 def write_pages(sweep: Sweep) -> None:
     """Write the pages about the runs that have results; what hinders one is a warning."""
     tested = [config for config in sweep.runs if RunDir(config.run_path).metrics.is_file()]
+    # Networks of different tasks have no metric in common: a page for each.
     tasks = list(dict.fromkeys(config.task for config in tested))
     pages = []
     if sweep.options.study is not None:
@@ -33,6 +34,7 @@ def write_pages(sweep: Sweep) -> None:
             name = f"comparison_{task}.html" if len(tasks) > 1 else "comparison.html"
             if len(runs) > 1:
                 pages.append(partial(compare.run, runs, sweep.folder / name))
+    # The runs are done: a page that cannot be made is no failure of the sweep.
     for write in pages:
         try:
             write()

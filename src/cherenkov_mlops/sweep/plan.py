@@ -143,6 +143,7 @@ def make_run(sweep: Sweep, name: str, values: dict[str, Any]) -> RunConfig:
     values : dict
         Option -> value, for the options of ``random.keys``.
     """
+    # Read again for the places of the options, which the checked content has lost.
     document, options = _read(sweep.path)
     base = _read_base(sweep.path, document, options)
     overlays = [
@@ -169,6 +170,7 @@ def _read(path: Path) -> tuple[Document, SweepConfig]:
         try:
             options = SweepConfig.model_validate(document.values)
         except ValidationError as error:
+            # A path that cannot be resolved is told already.
             told = {problem.key for problem in document.problems}
             document.problems += [
                 Problem(place_of(document, key), dotted(key), message)
@@ -189,6 +191,7 @@ def _read(path: Path) -> tuple[Document, SweepConfig]:
 
 def _read_base(path: Path, document: Document, options: SweepConfig) -> Document:
     """Options of all runs: those of ``base``, and over them those of ``config``."""
+    # Places go along, so that a mistake in a run is told where it stands in the sweep file.
     own = overlay(document, ("config",), (), options.config)
     own.places[()] = document.places[()]
     if options.base is None:
@@ -211,10 +214,12 @@ def _check_runs(path: Path, base: Document, points: list[Point], folder: Path) -
         document = deepcopy(base)
         for upper in point.overlays:
             document = merge(document, deepcopy(upper))
+        # Name and folder are the sweep's, whatever the base says; its seed stays.
         given = document.values.get("run")
         own = {"name": point.name, "dir": str(folder / "runs")}
         document.values["run"] = {**given, **own} if isinstance(given, dict) else own
         try:
+            # As a file of its own would be: all that is wrong with a run is told before any runs.
             runs.append(check_document(document, path))
         except ConfigError as error:
             for line in error.problems:

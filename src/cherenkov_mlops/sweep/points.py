@@ -103,6 +103,7 @@ def overlay(document: Document, where: Key, target: Key, value: Any) -> Document
         before = section.get(key[-1])
         both = isinstance(before, dict) and isinstance(item, dict)
         section[key[-1]] = {**before, **item} if both else item
+        # The places of all below it move along.
         known = [found for found in document.places if found[: len(place)] == place]
         places |= {(*key, *found[len(place) :]): document.places[found] for found in known}
         places.setdefault(key, place_of(document, place))
@@ -145,6 +146,7 @@ def combine_axes(document: Document) -> Iterator[Labelled]:
                 text = f"sets {'.'.join(both[0])}, as the axis '{other}' does; leave it out of one"
                 problems.append(Problem(place_of(document, ("grid", name)), f"grid.{name}", text))
     total = math.prod(len(choices) for choices in axes.values())
+    # Before the runs are made: a product grows fast.
     if not grid or total > MAX_RUNS:
         text = f"expected 1 to {MAX_RUNS:,} runs, got {total if grid else 0:,}; change the axes"
         problems.append(Problem(place_of(document, ("grid",)), "grid", text))
@@ -190,6 +192,7 @@ def take_items(document: Document) -> Iterator[Labelled]:
         raise SweepProblems(
             [Problem(place_of(document, ("list",)), "list", "expected at least one run, got none")]
         )
+    # Options that only some of the runs set are labelled among those runs.
     columns = dict.fromkeys(key for item in items for key in item)
     labels = {
         key: labels_of([item[key] for item in items if key in item], unique=False)
@@ -248,6 +251,7 @@ def draw_one(values: Any, generator: random.Random) -> Any:
     low, high = values["min"], values["max"]
     whole = isinstance(low, int) and isinstance(high, int)
     if values.get("log"):
+        # Evenly in the logarithm: as many runs from 1e-5 to 1e-4 as from 1e-4 to 1e-3.
         drawn = math.exp(generator.uniform(math.log(low), math.log(high)))
     elif whole:
         return generator.randint(low, high)
@@ -264,6 +268,7 @@ def few_digits(drawn: float) -> float:
 def labels_of(values: Sequence[Any], *, unique: bool = True) -> list[str]:
     """A short text for each value; of sections, what differs between them."""
     sections = [_flat(value) for value in values if isinstance(value, dict)]
+    # What all sections share says nothing about one of them.
     keys = dict.fromkeys(key for section in sections for key in section)
     differ = [key for key in keys if any(s.get(key) != sections[0].get(key) for s in sections)]
     labels = []
@@ -273,6 +278,7 @@ def labels_of(values: Sequence[Any], *, unique: bool = True) -> list[str]:
             text = "_".join(slug(flat[key]) for key in differ if key in flat)
         else:
             text = slug(value)
+        # Too long to be read, or nothing left of it: its number in the list.
         labels.append(text if text and len(text) <= _MAX_LABEL else f"v{number}")
     counts = Counter(labels)
     if not unique:

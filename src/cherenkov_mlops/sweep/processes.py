@@ -75,7 +75,9 @@ class _Running:
 
 def share_cores(n_lanes: int) -> list[list[int]]:
     """Cores of each lane: all that this process may use, shared as evenly as they can be."""
+    # What a batch system or `taskset` left to this process, not what the machine has.
     cores = sorted(os.sched_getaffinity(0))
+    # More lanes than cores: a core serves several.
     if n_lanes >= len(cores):
         return [[cores[lane % len(cores)]] for lane in range(n_lanes)]
     return [cores[lane::n_lanes] for lane in range(n_lanes)]
@@ -153,5 +155,6 @@ class Processes:
 
 
 def _signal(process: subprocess.Popen, number: int) -> None:
+    # The whole group: also the loaders that a training has started.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)

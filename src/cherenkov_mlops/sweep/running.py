@@ -26,6 +26,7 @@ from cherenkov_mlops.sweep.processes import Ended, Job, Processes
 
 log = logging.getLogger(__name__)
 
+#: A training that was asked to stop ends its batch, saves its state and says so (EX_TEMPFAIL).
 _EXIT_STOPPED = 75
 #: Last lines of a run's log that are looked through for what went wrong.
 _LAST_BYTES = 4000
@@ -52,6 +53,7 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
     todo = [config for config in sweep.runs if not is_complete(config, last_stage(sweep))]
     n_done = len(sweep.runs) - len(todo)
     log.info("sweep: %d runs, %d complete: %s", len(sweep.runs), n_done, sweep.folder)
+    # Noted after each run: what became of them is known also when the sweep is cut off.
     state = {config.run.name: {"state": "complete"} for config in sweep.runs if config not in todo}
     failed = []
     for ended in run_side_by_side(sweep, todo, n_lanes):
@@ -86,6 +88,7 @@ def run_side_by_side(sweep: Sweep, runs: Sequence[RunConfig], n_lanes: int) -> I
 
 def write_configs(sweep: Sweep) -> None:
     """Write the YAML file of each run; ``DataError`` before any if data files are missing."""
+    # Written also for what is complete: each run can be repeated from its file alone.
     check_files(sweep)
     for config in sweep.runs:
         write_text_atomically(config_path(sweep, config), to_yaml(config.dump()))
@@ -122,6 +125,7 @@ def is_complete(config: RunConfig, until: str) -> bool:
 def check_files(sweep: Sweep) -> None:
     """Raise ``DataError`` if data files of a run are missing: before hours of work, not after."""
     wrong: dict[str, None] = {}
+    # Many runs share their files: each complaint once, in the order of the runs.
     for config in sweep.runs:
         for part in ("train", "test"):
             try:
@@ -149,8 +153,10 @@ def repeat_command(sweep: Sweep, config: RunConfig) -> str:
 def _last_error(path: Path) -> str:
     """The last line in which a command said what went wrong; empty if it did not."""
     with path.open("rb") as stream:
+        # A log may be long: of epochs, and of all runs of this name before.
         stream.seek(max(os.fstat(stream.fileno()).st_size - _LAST_BYTES, 0))
         lines = stream.read().decode("utf-8", errors="replace").splitlines()
+    # The program's last line names its own log, too: here it is the one of the sweep that counts.
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return errors[-1].partition("; log: ")[0] if errors else ""
 
