@@ -133,7 +133,7 @@ def submit(
 
 
 def sbatch_command(script: Path, arguments: Sequence[str], options: Sequence[str]) -> list[str]:
-    """The command that submits a script."""
+    """Make the command that submits a script."""
     return ["sbatch", "--parsable", *options, str(script), *arguments]
 
 

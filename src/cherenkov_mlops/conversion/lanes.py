@@ -71,7 +71,7 @@ class Lane:
         )
 
     def submit(self, function: Callable[[Any], Any], argument: Any) -> Future:
-        """Result to come of a function of a module."""
+        """Have the process call a function of a module; the result is to come."""
         return self._executor.submit(function, argument)
 
     def stop(self) -> None:

@@ -100,7 +100,7 @@ class Ledger:
         return content
 
     def facts(self, output: Path) -> dict[str, Any]:
-        """What was recorded about a finished output."""
+        """Look up what was recorded about a finished output."""
         return self._content["files"][output.name]["facts"]
 
     def outputs(self) -> dict[str, dict[str, Any]]:

@@ -70,7 +70,7 @@ class ConvertOptions:
         return read_ctapipe_config(self.ctapipe_config) if self.ctapipe_config else {}
 
     def make_config(self) -> dict[str, Any]:
-        """Configuration of ctapipe-process: defaults, then the file, then what was asked for."""
+        """Join the options of ctapipe-process: defaults, then the file, then what was asked for."""
         defaults = {"DataWriter": {"write_dl1_images": True, "write_dl1_parameters": True}}
         # Only what was asked for on the command line overrules the file.
         writer = {
@@ -123,7 +123,7 @@ def read_ctapipe_config(path: Path) -> dict[str, Any]:
 
 
 def flatten(config: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """The same options under dotted names.
+    """Put the same options under dotted names.
 
     >>> flatten({"DataWriter": {"overwrite": True}})
     {'DataWriter.overwrite': True}

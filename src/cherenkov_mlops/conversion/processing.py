@@ -195,7 +195,7 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 
 def make_notes(facts: dict[str, Any], is_cut: bool) -> list[str]:
-    """What a user must know about the output."""
+    """Say what a user must know about the output."""
     notes = []
     if is_cut:
         notes.append(

@@ -184,7 +184,7 @@ def light_weights(
 
 @lru_cache(maxsize=4)
 def light_table(ground_m: float, zenith_deg: float) -> LightTable:
-    """The table for telescopes at ``ground_m`` above sea level and showers at ``zenith_deg``.
+    """Make the table for telescopes at ``ground_m`` above sea level and showers at ``zenith_deg``.
 
     Integrates numerically (512 quasi-random points a cell) over electron energy, direction,
     lateral distance and the azimuth on the Cherenkov cone.

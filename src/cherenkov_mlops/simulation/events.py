@@ -290,7 +290,7 @@ def open_windows(options: SimulationOptions, subarray: SubarrayDescription) -> I
 
 
 def batch_sizes(options: SimulationOptions) -> Iterator[tuple[np.random.Generator, int, int]]:
-    """Generator, size and first number of each batch.
+    """Yield generator, size and first number of each batch.
 
     Every batch has a generator of its own, so that events do not depend on where one stops.
     """

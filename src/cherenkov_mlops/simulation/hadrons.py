@@ -59,7 +59,7 @@ def mean_multiplicity(energy_gev: np.ndarray) -> np.ndarray:
 
 
 def _scattered(rng: np.random.Generator, particles: Particles) -> Particles:
-    """The same with transverse momenta: two exponentials added, in a random direction."""
+    """Add transverse momenta: the sum of two exponentials, in a random direction."""
     n = len(particles)
     momentum = rng.gamma(2.0, MEAN_TRANSVERSE_MOMENTUM / 2, n)
     angle = np.minimum(momentum / particles.energy, 0.5)

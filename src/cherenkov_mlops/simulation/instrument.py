@@ -60,7 +60,7 @@ def digicam_pixels() -> np.ndarray:
 
 
 def sst1m_pair() -> SubarrayDescription:
-    """The two SST-1M telescopes at Ondrejov (ids 21 and 22), 1296 pixels each.
+    """Describe the two SST-1M telescopes at Ondrejov (ids 21 and 22), 1296 pixels each.
 
     Optics and camera of Alispach et al. 2025, JCAP 02, 047.
     """

@@ -50,7 +50,7 @@ class Particles:
         return Particles(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def advanced(self, depth: np.ndarray) -> "Particles":
-        """The same, after ``depth`` [g/cm2] along their way."""
+        """Move all by ``depth`` [g/cm2] along their way."""
         atmosphere = standard_atmosphere()
         start = atmosphere.depth(self.position[:, 2])
         cosine = -self.direction[:, 2]
@@ -58,7 +58,7 @@ class Particles:
         return self.moved((self.position[:, 2] - height) / cosine)
 
     def moved(self, distance: np.ndarray) -> "Particles":
-        """The same, ``distance`` [m] further on their way."""
+        """Move all by ``distance`` [m] on their way."""
         position = self.position + self.direction * distance[:, None]
         return Particles(self.shower, self.energy, self.direction, position)
 

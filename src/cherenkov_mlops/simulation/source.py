@@ -85,7 +85,7 @@ class ShowerSource(EventSource):
 
     @staticmethod
     def is_compatible(file_path: str) -> bool:
-        """False: showers come from no file."""
+        """Return False: showers come from no file."""
         return False
 
     @property

@@ -73,7 +73,7 @@ def parameters_in_file(path: Path) -> pd.DataFrame:
 
 
 def primaries_in_file(path: Path, repeats: int, ground_m: float) -> Primaries:
-    """The gammas of a DL1 file, each ``repeats`` times, on their way from the top of the air."""
+    """Read the gammas of a DL1 file, each ``repeats`` times, at the top of the air."""
     with tables.open_file(path) as file:
         shower = np.repeat(file.root.simulation.event.subarray.shower.read(), repeats)
     alt, az = np.radians(shower["true_alt"]), np.radians(shower["true_az"])
@@ -109,7 +109,7 @@ def simulate_images(
 
 
 def medians_by_intensity(images: pd.DataFrame) -> pd.DataFrame:
-    """Number and median ``length`` and ``width`` in each of :data:`INTENSITY_EDGES`."""
+    """Compute number and median ``length`` and ``width`` in each of :data:`INTENSITY_EDGES`."""
     bins = pd.cut(images["intensity"], INTENSITY_EDGES)
     grouped = images.groupby(bins, observed=False)
     medians = grouped[["length", "width"]].median()

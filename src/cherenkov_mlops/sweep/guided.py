@@ -37,7 +37,7 @@ class ByValidation:
     name: str = "best_val_loss"
 
     def badness(self, loss: float) -> float:
-        """The loss; infinite for NaN."""
+        """Return the loss; infinite for NaN."""
         return float("inf") if math.isnan(loss) else loss
 
 
@@ -157,7 +157,7 @@ def _make(sweep: Sweep, number: int, params: dict[str, Any]) -> RunConfig:
 
 
 def _value(given: Any, drawn: Any) -> Any:
-    """What an option gets: an item of a list, or a number with few digits."""
+    """Make what an option gets: an item of a list, or a number with few digits."""
     if isinstance(given, list):
         return given[drawn]
     return few_digits(drawn) if isinstance(drawn, float) else drawn
@@ -184,7 +184,7 @@ def _import_optuna(sweep: Sweep) -> ModuleType:
 
 
 def find_metric(sweep: Sweep) -> Metric | ByValidation:
-    """The metric that ``guided_by`` names, or the loss of the validation set."""
+    """Find the metric that ``guided_by`` names, or the loss of the validation set."""
     name, task = sweep.options.random.guided_by, sweep.runs[0].task
     if any(config.task != task for config in sweep.runs):
         raise UserError(f"{sweep.path}: random.guided_by: expected runs of one task, got several")

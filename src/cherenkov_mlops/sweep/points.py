@@ -158,7 +158,7 @@ def combine_axes(document: Document) -> Iterator[Labelled]:
 
 
 def find_mistake_of_axis(name: str, values: Any) -> str:
-    """What is wrong with the values of an axis: a list, or choices by name; empty if nothing."""
+    """Say what is wrong with an axis, a list or choices by name; empty if nothing."""
     if not isinstance(values, list | dict):
         return f"expected a list of values, got {show(values)}; write [{show(values)}]"
     if not values:
@@ -230,7 +230,7 @@ def draw_values(document: Document) -> Iterator[Labelled]:
 
 
 def find_mistake_of_draw(values: Any) -> str:
-    """What is wrong with what an option is drawn from; empty if nothing."""
+    """Say what is wrong with what an option is drawn from; empty if nothing."""
     if isinstance(values, list):
         return "" if values else "expected at least one value, got none"
     if not isinstance(values, dict) or not {"min", "max"} <= values.keys() <= _RANGE:
@@ -261,12 +261,12 @@ def draw_one(values: Any, generator: random.Random) -> Any:
 
 
 def few_digits(drawn: float) -> float:
-    """The number with few digits: it can be read in the run's name, and typed again."""
+    """Round to few digits: the number can be read in the run's name, and typed again."""
     return float(f"{drawn:.{_SIGNIFICANT_DIGITS}g}")
 
 
 def labels_of(values: Sequence[Any], *, unique: bool = True) -> list[str]:
-    """A short text for each value; of sections, what differs between them."""
+    """Write a short text for each value; of sections, what differs between them."""
     sections = [_flat(value) for value in values if isinstance(value, dict)]
     # What all sections share says nothing about one of them.
     keys = dict.fromkeys(key for section in sections for key in section)
@@ -290,7 +290,7 @@ def labels_of(values: Sequence[Any], *, unique: bool = True) -> list[str]:
 
 
 def slug(value: Any) -> str:
-    """The value as letters, digits, '.' and '-'; paths without folder and ending."""
+    """Write the value as letters, digits, '.' and '-'; paths without folder and ending."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
     if isinstance(value, float):
@@ -366,7 +366,7 @@ def make_names(
 
 
 def _axis(name: str, axes: Sequence[str]) -> str | None:
-    """The axis of this name, or the only one whose last part it is."""
+    """Find the axis of this name, or the only one whose last part it is."""
     if name in axes:
         return name
     found = [axis for axis in axes if _last(axis) == name]
@@ -378,7 +378,7 @@ def _last(axis: str) -> str:
 
 
 def _readable(labels: Mapping[str, str]) -> list[str]:
-    """The labels, numbers with the name of what they are."""
+    """Write the labels, numbers with the name of what they are."""
     return [
         f"{_last(axis)}{label}" if label[:1] in "-.0123456789" else label
         for axis, label in labels.items()

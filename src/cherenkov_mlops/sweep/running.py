@@ -146,12 +146,12 @@ def _command(job: Job) -> str:
 
 
 def repeat_command(sweep: Sweep, config: RunConfig) -> str:
-    """What runs one run of the sweep alone."""
+    """Write the command that repeats one run of the sweep alone."""
     return _command(_job(sweep, config))
 
 
 def _last_error(path: Path) -> str:
-    """The last line in which a command said what went wrong; empty if it did not."""
+    """Find the last line in which a command said what went wrong; empty if it did not."""
     with path.open("rb") as stream:
         # A log may be long: of epochs, and of all runs of this name before.
         stream.seek(max(os.fstat(stream.fileno()).st_size - _LAST_BYTES, 0))
