@@ -13,7 +13,7 @@ _UNITS = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 
 
 def parse_duration(text: str, where: str = "--deadline") -> float:
-    """Seconds in a duration as SLURM writes it; ``where`` it stands, for the error message.
+    """Read a duration as SLURM writes it, in seconds; ``where`` it stands, for the message.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def parse_duration(text: str, where: str = "--deadline") -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The same in SLURM's way, to the second.
+    """Write a duration in SLURM's way, to the second.
 
     Examples
     --------

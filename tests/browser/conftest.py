@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from cherenkov_mlops.commands import compare, study
+from cherenkov_mlops.commands import compare
 from cherenkov_mlops.results import write_results
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import report
+from cherenkov_mlops.sweep import pages as study
 from studies import make_study_runs
 from synthetic import TASKS, make_results
 

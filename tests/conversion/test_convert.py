@@ -21,9 +21,14 @@ from traitlets.config import Config
 from cherenkov_mlops.commands import convert, merge, simulate, slim
 from cherenkov_mlops.conversion import converting, lanes, processing
 from cherenkov_mlops.conversion.converting import find_shared_runs, refuse_failures
-from cherenkov_mlops.conversion.simtel_files import find_simtel, name_outputs
+from cherenkov_mlops.conversion.options import (
+    Conversion,
+    ConvertOptions,
+    find_simtel,
+    name_outputs,
+    read_ctapipe_config,
+)
 from cherenkov_mlops.conversion.slimming import SlimOptions
-from cherenkov_mlops.conversion.task import ConvertOptions, Task, read_ctapipe_config
 from cherenkov_mlops.errors import DataError, UserError
 from hdf5_content import differing_tables, read_tables, same_rows
 from simtel_files import keep_events, rewrite, with_particle, without_events
@@ -51,15 +56,14 @@ def protons(real_data, tmp_path_factory) -> Path:
 def convert_here(source: Path, folder: Path, options: ConvertOptions = EQUIVALENT) -> dict:
     """Facts of a file that this process converts."""
     output = folder / f"{source.name.partition('.')[0]}.dl1.h5"
-    return processing.convert_file(Task(source, output, options.make_config()))["facts"]
+    return processing.convert_file(Conversion(source, output, options.make_config()))["facts"]
 
 
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Lets the stage work without processes of its own, which take seconds to start."""
 
-    def run_each(target, arguments, jobs):
-        function = getattr(processing, target.partition(":")[2])
+    def run_each(function, arguments, jobs, prepare):
         for argument in arguments:
             yield lanes.Outcome(argument, function(argument), "")
 
@@ -146,13 +150,13 @@ def test_damaged_outputs_and_changed_inputs_are_redone(protons, tmp_path, in_thi
     output = convert.run([str(source)], folder, EQUIVALENT, jobs=1)[0].output
     reference = shutil.copyfile(output, tmp_path / "reference.h5")
     plan = converting.make_plan([source], folder, EQUIVALENT)
-    assert (len(plan.tasks), len(plan.finished)) == (0, 1)
+    assert (len(plan.todo), len(plan.finished)) == (0, 1)
     os.utime(source)
     os.utime(output)
-    assert not converting.make_plan([source], folder, EQUIVALENT).tasks
+    assert not converting.make_plan([source], folder, EQUIVALENT).todo
     with output.open("r+b") as stream:
         stream.truncate(1000)
-    assert converting.make_plan([source], folder, EQUIVALENT).tasks
+    assert converting.make_plan([source], folder, EQUIVALENT).todo
     shutil.copyfile(reference, output)
     rewrite(protons, source, keep_events(1))
     assert convert.run([str(source)], folder, EQUIVALENT, jobs=1)[0].facts["events"] == 1
@@ -264,7 +268,7 @@ def test_a_camera_of_40000_pixels(dl1_files, tmp_path):
         },
         "Processor": {"provenance_log": os.devnull, "force_recompute_dl1": True},
     }
-    processing._run(processing.Processor(config=Config(config)), source)
+    processing.run_tool(processing.Processor(config=Config(config)))
     with tables.open_file(tmp_path / "again.dl1.h5") as file:
         images = file.root.dl1.event.telescope.images
         assert {table.dtype["image"].shape for table in images} == {(40_000,)}
@@ -402,7 +406,7 @@ def test_jobs_must_be_positive(tmp_path, value):
 
 def test_a_process_that_dies_takes_nobody_along():
     words = ["1 + 1", "__import__('os')._exit(9)", "1 / 0", "2 + 2", "3 + 3"]
-    outcomes = {each.argument: each for each in lanes.run_each("builtins:eval", words, jobs=2)}
+    outcomes = {each.argument: each for each in lanes.run_each(eval, words, jobs=2)}
     assert [outcomes[word].result for word in words] == [2, None, None, 4, 6]
     assert "its process died" in outcomes[words[1]].reason
     assert outcomes[words[2]].reason == "ZeroDivisionError: division by zero"
@@ -413,7 +417,7 @@ def test_processes_end_with_their_user():
     program = (
         "from cherenkov_mlops.conversion.lanes import run_each\n"
         "if __name__ == '__main__':\n"
-        f"    list(run_each('builtins:eval', [{sleep!r}], 1))\n"
+        f"    list(run_each(eval, [{sleep!r}], 1))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     number = int(parent.stdout.readline())

@@ -11,8 +11,8 @@ from dl1_data_handler.reader import DLImageReader
 
 from cherenkov_mlops.commands import merge, simulate, slim
 from cherenkov_mlops.conversion import processing
+from cherenkov_mlops.conversion.options import Conversion, ConvertOptions
 from cherenkov_mlops.conversion.slimming import SlimOptions, slim_file
-from cherenkov_mlops.conversion.task import ConvertOptions, Task
 from cherenkov_mlops.data.dl1_file import inspect_dl1
 from cherenkov_mlops.errors import DataError, UserError
 from hdf5_content import read_tables, same_rows
@@ -49,7 +49,7 @@ def waveforms(request, real_data, tmp_path_factory) -> Path:
     source = real_data / "simtel" / f"{request.param}.{SIMTEL[request.param]}"
     output = tmp_path_factory.mktemp("r1") / f"{request.param}.dl1.h5"
     options = ConvertOptions(waveforms=True, focal_length="EQUIVALENT")
-    processing.convert_file(Task(source, output, options.make_config()))
+    processing.convert_file(Conversion(source, output, options.make_config()))
     return output
 
 

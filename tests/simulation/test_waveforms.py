@@ -6,8 +6,8 @@ import tables
 from ctapipe.io import read_table
 
 from cherenkov_mlops.commands import simulate
+from cherenkov_mlops.simulation.images import Readout
 from cherenkov_mlops.simulation.instrument import sst1m_pair
-from cherenkov_mlops.simulation.waveforms import Readout
 
 IMAGES = "/dl1/event/telescope/images/tel_021"
 WAVEFORMS = "/r1/event/telescope/tel_021"

@@ -5,8 +5,8 @@ import pytest
 import tables
 
 from cherenkov_mlops.commands import convert, merge, slim
+from cherenkov_mlops.conversion.options import ConvertOptions
 from cherenkov_mlops.conversion.slimming import SlimOptions
-from cherenkov_mlops.conversion.task import ConvertOptions
 from cherenkov_mlops.data.dl1_file import inspect_dl1
 from cherenkov_mlops.pipeline import chain as run
 from cherenkov_mlops.results import read_results

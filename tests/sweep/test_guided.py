@@ -23,9 +23,11 @@ def make_sweep(dl1_files, tmp_path):
     def make(n_runs: int = 12, guided_by: str | None = "energy_resolution_68", **over):
         base = study("energy", dl1_files)
         del base["run"]
+        folder = over.pop("dir", None)
         drawn = {"n_runs": n_runs, "keys": KEYS, "guided_by": guided_by} | over
+        content = {"config": base, "random": drawn, "dir": folder}
         path = tmp_path / "guided.yaml"
-        path.write_text(to_yaml({"config": base, "random": drawn}), encoding="utf-8")
+        path.write_text(to_yaml(content), encoding="utf-8")
         return load_sweep(path)
 
     return make
@@ -94,6 +96,39 @@ def test_it_goes_on_and_can_be_made_longer(make_sweep, told, monkeypatch):
     before = {name: config.train.batch_size for name, config in made.items()}
     guided.run(make_sweep(8), 2)
     assert {name: config.train.batch_size for name, config in made.items()} == before
+
+
+def test_draws_do_not_depend_on_interruptions(make_sweep, told):
+    made, *_ = told
+    for n_runs in (1, 2, 3, 6):
+        guided.run(make_sweep(n_runs, seed=3))
+    rates = [config.train.optimizer.base_learning_rate for config in made.values()]
+    assert len(set(rates)) == 6
+    made.clear()
+    guided.run(make_sweep(6, seed=3, dir="whole"), 2)
+    assert [config.train.optimizer.base_learning_rate for config in made.values()] == rates
+
+
+def test_two_processes_share_the_trials(make_sweep, told, monkeypatch):
+    made, *_ = told
+    sweep = make_sweep(6)
+    alone, both = guided.run_side_by_side, []
+
+    def run_beside(sweep, runs, n_lanes):
+        """A second process begins, and ends, while the first works at its two trials."""
+        monkeypatch.setattr(guided, "run_side_by_side", alone)
+        both.append({config.run.name for config in runs})
+        guided.run(make_sweep(6), 1)
+        both.append(set(made))
+        yield from alone(sweep, runs, n_lanes)
+
+    monkeypatch.setattr(guided, "run_side_by_side", run_beside)
+    guided.run(sweep, 2)
+    assert both == [
+        {"trial_000", "trial_001"},
+        {"trial_002", "trial_003", "trial_004", "trial_005"},
+    ]
+    assert sorted(made) == [f"trial_{number:03d}" for number in range(6)]
 
 
 def test_by_the_validation_and_by_nothing_else_then(make_sweep, told):

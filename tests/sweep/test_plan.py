@@ -8,9 +8,8 @@ from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.config.yaml_text import Place, read_yaml
 from cherenkov_mlops.errors import ConfigError
-from cherenkov_mlops.sweep.names import NAME, labels_of
 from cherenkov_mlops.sweep.plan import is_sweep, load_sweep
-from cherenkov_mlops.sweep.points import make_points
+from cherenkov_mlops.sweep.points import NAME, labels_of, make_points
 
 BASE = "config: {task: energy, data: {train: {signal: g.h5}, test: {signal: t.h5}}}\n"
 PRUNED = "{schedule: constant, final_sparsity: 0.5}"

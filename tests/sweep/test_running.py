@@ -34,9 +34,13 @@ def ended(found):
 
 
 def test_jobs_run_side_by_side_on_cores_of_their_own(python, tmp_path):
-    text = "print(sorted(os.sched_getaffinity(0)), os.environ['OMP_NUM_THREADS'], flush=True)"
-    wait = "time.sleep(0.3); "
-    jobs = [python(f"job{n}", wait + text) for n in range(4)]
+    # A job begins to print only when another one runs beside it: each waits for its neighbour.
+    text = (
+        "open({0!r} + str({1}), 'w').close()\n"
+        "while not os.path.exists({0!r} + str({1} ^ 1)): time.sleep(0.01)\n"
+        "print(sorted(os.sched_getaffinity(0)), os.environ['OMP_NUM_THREADS'], flush=True)"
+    )
+    jobs = [python(f"job{n}", text.format(str(tmp_path / "there"), n)) for n in range(4)]
     pool = Processes(2)
     most = 0
     found = []

@@ -62,7 +62,7 @@ def convert(
         from cherenkov_mlops.commands import convert as command
         from cherenkov_mlops.console import show_table
         from cherenkov_mlops.conversion.converting import refuse_failures
-        from cherenkov_mlops.conversion.task import ConvertOptions
+        from cherenkov_mlops.conversion.options import ConvertOptions
 
         options = ConvertOptions(images, parameters, waveforms, focal_length, ctapipe_config)
         session.logs = output

@@ -67,6 +67,6 @@ def study(
     The page has each metric against sparsity, sizes, and a verdict a row.
     """
     with open_session("study"):
-        from cherenkov_mlops.commands import study as command
+        from cherenkov_mlops.sweep import pages
 
-        command.run(sources, output)
+        pages.run(sources, output)

@@ -105,12 +105,15 @@ def make_request(
     values: dict = {"partition": section.partition, "account": section.account}
     if long:
         values |= {"time": section.time, "memory": section.memory, "cpus": section.cpus}
+    # Short stages keep what their scripts ask for: a smaller request waits less.
     if gpu:
         values["gpus"] = section.gpus
+    # What is given for the stage itself wins.
     for name in (*also, stage):
         if (own := section.stages.get(name)) is not None:
             values |= {key: value for key, value in own.model_dump().items() if value is not None}
     extra = list(section.options)
+    # To the script alone (B:), which passes it on: the training then saves its state.
     if long and section.signal_s is not None:
         extra.append(f"--signal=B:USR2@{section.signal_s}")
     return Request(stage, gpu, long, extra=tuple(extra), **values)
@@ -119,7 +122,7 @@ def make_request(
 def find_excess(
     requests: Sequence[Request], partitions: Sequence[Partition]
 ) -> list[tuple[str, str]]:
-    """Find key and complaint for each request that no node of its partition can ever fulfil.
+    """Find the requests that no node of their partition can ever fulfil: key and complaint.
 
     SLURM takes such jobs on many sites, and lets them wait for ever.
     """
@@ -131,8 +134,25 @@ def find_excess(
         if name and not nodes:
             said = f"there is no partition '{name}'; {did_you_mean(name, names)}"
             problems.append(("slurm.partition", said))
-        elif nodes:
-            problems += _excess(request, nodes)
+        if not nodes:
+            continue
+        stage, name = request.stage, nodes[0].name
+        seconds, memory, cpus = request.needs()
+        # Nodes of a partition differ: one that fits is enough.
+        limits = [each.seconds for each in nodes if each.seconds is not None]
+        if limits and seconds > max(limits):
+            most_s, got_s = format_duration(max(limits)), format_duration(seconds)
+            said = f"{stage}: expected at most {most_s}, the limit of partition {name}, got {got_s}"
+            problems.append((_key(request, "time"), said))
+        for what, wanted, most in (
+            ("memory", memory, max(each.memory_mb for each in nodes)),
+            ("cpus", cpus, max(each.cpus for each in nodes)),
+            ("gpus", request.gpus or 0, max(each.gpus for each in nodes)),
+        ):
+            if wanted > most:
+                unit = " MB" if what == "memory" else ""
+                said = f"expected at most {most}{unit}, what a node of partition {name} has"
+                problems.append((_key(request, what), f"{stage}: {said}, got {wanted}{unit}"))
     return list(dict.fromkeys(problems))
 
 
@@ -166,7 +186,7 @@ def _excess(request: Request, nodes: Sequence[Partition]) -> list[tuple[str, str
 def refuse_excess(
     requests: Sequence[Request], partitions: Sequence[Partition], config: RunConfig
 ) -> None:
-    """Raise ConfigError with all requests that no node can fulfil."""
+    """Raise ``ConfigError``, with all of them, if requests can never be fulfilled."""
     if found := find_excess(requests, partitions):
         raise ConfigError(
             [": ".join(filter(None, (config.locate(key), key, said))) for key, said in found]
@@ -183,3 +203,9 @@ def job_environment(section: SlurmSection) -> dict[str, str]:
     if section.restarts is not None:
         settings["CHERENKOV_MLOPS_RESTARTS"] = str(section.restarts)
     return settings
+
+
+def _key(request: Request, what: str) -> str:
+    """Option that decides it."""
+    of_all = request.gpu if what == "gpus" else request.long
+    return f"slurm.{what}" if of_all else f"slurm.stages.{request.stage}.{what}"

@@ -72,7 +72,7 @@ class JobState:
 
 
 def call(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """What a command of SLURM printed.
+    """Run a command of SLURM; return what it printed.
 
     Raises
     ------
@@ -94,13 +94,13 @@ def call(command: Sequence[str], environment: Mapping[str, str] | None = None) -
 
 
 def read_partitions() -> list[Partition]:
-    """Partitions, one entry for each kind of node in each."""
+    """Read the partitions, one entry for each kind of node in each."""
     lines = call(["sinfo", "-h", "-o", "%P|%l|%c|%m|%G"]).splitlines()
     return [parse_partition(line) for line in lines if line.strip()]
 
 
 def parse_partition(line: str) -> Partition:
-    """The partition in a line of ``sinfo -o "%P|%l|%c|%m|%G"``."""
+    """Read the partition in a line of ``sinfo -o "%P|%l|%c|%m|%G"``."""
     name, limit, cpus, memory, gres = line.strip().split("|")
     seconds = None if limit in _INFINITE else parse_duration(limit, "sinfo")
     gpus = sum(int(number) for number in _GPUS.findall(gres))
@@ -117,7 +117,7 @@ def submit(
     options: Sequence[str],
     settings: Mapping[str, str],
 ) -> str:
-    """Number of the job that runs ``script arguments``.
+    """Submit a job that runs ``script arguments``; return its number.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def submit(
 
 
 def sbatch_command(script: Path, arguments: Sequence[str], options: Sequence[str]) -> list[str]:
-    """The command that submits a script."""
+    """Make the command that submits a script."""
     return ["sbatch", "--parsable", *options, str(script), *arguments]
 
 
@@ -143,11 +143,20 @@ def cancel(jobs: Sequence[str]) -> None:
 
 
 def read_job(job: str) -> JobState | None:
-    """State of a job; None if SLURM has forgotten it."""
+    """Read the state of a job; None if SLURM has forgotten it."""
     try:
         text = call(["scontrol", "show", "job", "--oneliner", job])
     except UserError:
-        return _from_accounting(job)
+        # It ended some minutes ago; the accounting, where there is one, remembers it.
+        try:
+            rows = call(["sacct", "-n", "-X", "-P", "-j", job, "-o", "State,ExitCode"]).splitlines()
+        except UserError:
+            return None
+        if not rows:
+            return None
+        state, _, code = rows[-1].partition("|")
+        # "CANCELLED by 1000"
+        return JobState(state.split()[0], reason=f"exit code {code.partition(':')[0]}")
     # Of an array the first task stands for all.
     fields = dict(re.findall(r"(\w+)=(\S*)", text.splitlines()[0]))
     state = fields.get("JobState", "UNKNOWN")
@@ -155,29 +164,19 @@ def read_job(job: str) -> JobState | None:
     reason = fields.get("Reason", "") if state == "PENDING" else ""
     if state in ENDED:
         reason = f"exit code {fields.get('ExitCode', '?').partition(':')[0]}"
+    # scontrol tells the limit only, squeue what is left of it.
     left = call(["squeue", "-h", "-j", job, "-o", "%L"]).strip() if is_running else ""
     return JobState(state, left, reason, int(fields.get("Restarts", 0)))
 
 
-def _from_accounting(job: str) -> JobState | None:
-    try:
-        lines = call(["sacct", "-n", "-X", "-P", "-j", job, "-o", "State,ExitCode"]).splitlines()
-    except UserError:
-        return None
-    if not lines:
-        return None
-    state, _, code = lines[-1].partition("|")
-    # "CANCELLED by 1000"
-    return JobState(state.split()[0], reason=f"exit code {code.partition(':')[0]}")
-
-
 def read_efficiency(job: str) -> str:
-    """CPU and memory used over those asked for, after the end; empty if nobody kept account."""
+    """Read CPU and memory used over those asked for; empty if nobody kept account."""
     fields = "Elapsed,AllocCPUS,TotalCPU,MaxRSS,ReqMem"
     try:
         lines = call(["sacct", "-n", "-P", "-j", job, "--units=M", "-o", fields]).splitlines()
     except UserError:
         return ""
+    # One line a step: those of the job itself come first, memory stands with the steps.
     rows = [line.split("|") for line in lines if line.count("|") == fields.count(",")]
     if not rows or rows[0][0] in ("", "00:00:00"):
         return ""

@@ -13,18 +13,34 @@ SECONDS_A_DAY = 86_400
 
 
 def describe_entries(folder: Path) -> list[dict[str, str]]:
-    """One row an entry below the folder: what it holds, its size, days since its last use.
+    """Describe the entries below the folder, one row each: content, size, days since its last use.
 
     Raises
     ------
     DataError
         The folder is not there.
     """
-    return [_describe(entry) for entry in _find(folder)]
+    rows = []
+    for entry in _find(folder):
+        description = entry.read_description()
+        content = description.get("content", {})
+        images, n_pixels, n_channels = content.get("shape", ("?", "?", "?"))
+        pixels = content.get("pixels", {})
+        rows.append(
+            {
+                "file": str(description.get("origin", {}).get("path", "damaged")),
+                "pixels": ", ".join(pixels.get("channels", [pixels.get("kind", "?")])),
+                "shape": f"{images} x {n_pixels} x {n_channels}",
+                "type": content.get("dtype", "?"),
+                "MB": f"{entry.n_bytes / 1e6:.1f}",
+                "days unused": f"{_days_unused(entry):.1f}",
+            }
+        )
+    return rows
 
 
 def clear(folder: Path, older_than_days: float = 0.0) -> int:
-    """Bytes that were freed by removing entries below the folder that were not used of late."""
+    """Remove entries below the folder that were not used of late; return the bytes freed."""
     freed = 0
     for entry in _find(folder):
         if _days_unused(entry) >= older_than_days:
@@ -42,18 +58,3 @@ def _find(folder: Path) -> list[Entry]:
 
 def _days_unused(entry: Entry) -> float:
     return (time.time() - entry.last_used) / SECONDS_A_DAY
-
-
-def _describe(entry: Entry) -> dict[str, str]:
-    description = entry.read_description()
-    content = description.get("content", {})
-    images, n_pixels, n_channels = content.get("shape", ("?", "?", "?"))
-    pixels = content.get("pixels", {})
-    return {
-        "file": str(description.get("origin", {}).get("path", "damaged")),
-        "pixels": ", ".join(pixels.get("channels", [pixels.get("kind", "?")])),
-        "shape": f"{images} x {n_pixels} x {n_channels}",
-        "type": content.get("dtype", "?"),
-        "MB": f"{entry.n_bytes / 1e6:.1f}",
-        "days unused": f"{_days_unused(entry):.1f}",
-    }

@@ -10,14 +10,12 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from cherenkov_mlops.conversion.converting import (
     Converted,
-    Plan,
     convert_all,
     find_mixed_particles,
     find_shared_runs,
     make_plan,
 )
-from cherenkov_mlops.conversion.simtel_files import find_simtel
-from cherenkov_mlops.conversion.task import ConvertOptions
+from cherenkov_mlops.conversion.options import ConvertOptions, find_simtel
 from cherenkov_mlops.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -31,7 +29,7 @@ def run(
     jobs: int | None = None,
     force: bool = False,
 ) -> list[Converted]:
-    """What became of each input, in the order of the inputs.
+    """Convert the inputs; return what became of each, in their order.
 
     Parameters
     ----------
@@ -61,8 +59,18 @@ def run(
     if plan.finished:
         log.info("%d of %d files are converted already", len(plan.finished), len(sources))
     folder.mkdir(parents=True, exist_ok=True)
+    converted = list(plan.finished)
+    console = rich.get_console()
+    columns = [*Progress.get_default_columns(), MofNCompleteColumn()]
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        row = bar.add_task("converting", total=len(plan.todo))
+        # Without work no process is started.
+        outcomes = convert_all(plan, jobs or os.cpu_count() or 1) if plan.todo else ()
+        for number, each in enumerate(outcomes, start=1):
+            converted.append(each)
+            bar.advance(row)
+            _say(each, f"{number}/{len(plan.todo)}", quiet=console.is_terminal)
     order = {path.resolve(): number for number, path in enumerate(sources)}
-    converted = [*plan.finished, *_follow(plan, jobs or os.cpu_count() or 1)]
     converted.sort(key=lambda each: order[each.source.resolve()])
     for line in [*find_shared_runs(converted), find_mixed_particles(converted)]:
         if line:
@@ -70,34 +78,14 @@ def run(
     return converted
 
 
-def _follow(plan: Plan, jobs: int) -> list[Converted]:
-    """Outcomes of all tasks, shown as they come."""
-    console = rich.get_console()
-    converted: list[Converted] = []
-    columns = [*Progress.get_default_columns(), MofNCompleteColumn()]
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        total = len(plan.tasks)
-        row = bar.add_task("converting", total=total)
-        for each in convert_all(plan, jobs) if plan.tasks else ():
-            converted.append(each)
-            bar.advance(row)
-            _say(each, len(converted), total, quiet=console.is_terminal)
-    return converted
-
-
-def _say(each: Converted, number: int, total: int, *, quiet: bool) -> None:
+def _say(each: Converted, place: str, *, quiet: bool) -> None:
+    """Tell what became of one file; where a bar is shown, only what is amiss."""
     for note in each.facts.get("notes", ()):
         log.warning("%s: %s", each.source, note)
     if each.reason:
         log.warning("%s: failed: %s", each.source, each.reason)
     elif not quiet:
-        n_images = sum(each.facts["images"].values())
-        log.info(
-            "%d/%d %s: %d events, %d images, %.1f s",
-            number,
-            total,
-            each.output.name,
-            each.facts["events"],
-            n_images,
-            each.facts["seconds"],
-        )
+        facts = each.facts
+        n_images = sum(facts["images"].values())
+        counts = f"{facts['events']} events, {n_images} images, {facts['seconds']:.1f} s"
+        log.info("%s %s: %s", place, each.output.name, counts)

@@ -4,9 +4,14 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from cherenkov_mlops.conversion.contents import Contents, check_mergeable, read_contents
 from cherenkov_mlops.conversion.ledger import Fingerprint, Ledger
-from cherenkov_mlops.conversion.merging import merge_files, share_out
+from cherenkov_mlops.conversion.merging import (
+    Contents,
+    check_mergeable,
+    merge_files,
+    read_contents,
+    share_out,
+)
 from cherenkov_mlops.data.files import expand_patterns
 from cherenkov_mlops.data.progress import with_progress
 from cherenkov_mlops.errors import DataError, UserError
@@ -25,7 +30,7 @@ def run(
     remove_inputs: bool = False,
     force: bool = False,
 ) -> list[Path]:
-    """The merged files, ``<name>.dl1.h5`` or ``<name>_1.dl1.h5`` and so on.
+    """Merge the inputs into ``<name>.dl1.h5`` or ``<name>_1.dl1.h5`` and so on.
 
     Parameters
     ----------
@@ -49,25 +54,9 @@ def run(
     UserError
         More outputs than inputs, or an output is there that was made of something else.
     """
-    paths = _expand(inputs)
-    outputs = _name_outputs(paths, folder, into, name)
-    contents = [read_contents(path) for path in with_progress(paths, "reading contents")]
-    check_mergeable(contents)
-    # A file without images weighs something too: one event.
-    groups = share_out([each.n_images + each.n_events for each in contents], into)
-    left_out = _merge_groups([contents[group] for group in groups], outputs, folder, force)
-    if remove_inputs:
-        _remove(paths, left_out)
-    return outputs
-
-
-def _expand(inputs: Sequence[str]) -> list[Path]:
-    """Files in the order of the inputs, each once."""
-    found = [path for name in inputs for path in expand_patterns([name], "merge")]
-    return list(dict.fromkeys(found))
-
-
-def _name_outputs(paths: Sequence[Path], folder: Path, into: int, name: str) -> list[Path]:
+    paths = list(
+        dict.fromkeys(path for each in inputs for path in expand_patterns([each], "merge"))
+    )
     if not 1 <= into <= len(paths):
         raise UserError(f"--into: expected 1 to {len(paths)}, the number of inputs, got {into}")
     digits = len(str(into))
@@ -76,29 +65,58 @@ def _name_outputs(paths: Sequence[Path], folder: Path, into: int, name: str) -> 
     twice = {path.resolve() for path in paths} & {path.resolve() for path in outputs}
     if twice:
         raise UserError(f"{twice.pop()}: is an input and an output; write another --name")
+    contents = [read_contents(path) for path in with_progress(paths, "reading contents")]
+    check_mergeable(contents)
+    # A file without images weighs something too: one event.
+    groups = share_out([each.n_images + each.n_events for each in contents], into)
+    left_out = merge_groups([contents[group] for group in groups], outputs, folder, force)
+    if remove_inputs:
+        if left_out:
+            raise DataError(
+                f"the inputs are kept: {left_out[0]} is in them only; look at it, then remove them "
+                "yourself"
+            )
+        for path in paths:
+            path.unlink()
+        log.info("%d inputs removed: all of their rows are in the outputs", len(paths))
     return outputs
 
 
-def _merge_groups(
+def merge_groups(
     groups: Sequence[Sequence[Contents]], outputs: Sequence[Path], folder: Path, force: bool
 ) -> list[str]:
-    """Tables that could not be merged; all outputs are written."""
+    """Write one output a group, those left out that are there; return what was not merged.
+
+    Raises
+    ------
+    UserError
+        An output was merged of other files, and ``force`` is not set.
+    """
     ledger = Ledger(folder, "merge")
     inputs = [[each.path.resolve() for each in group] for group in groups]
-    finished = [
-        ledger.is_finished(output, paths, OPTIONS, force=force)
-        for output, paths in zip(outputs, inputs, strict=True)
-    ]
-    _refuse_other_inputs(ledger, outputs, finished, force)
-    ledger.begin([out for out, done in zip(outputs, finished, strict=True) if not done], OPTIONS)
+    todo = []
+    for output, paths in zip(outputs, inputs, strict=True):
+        if not ledger.is_finished(output, paths, OPTIONS, force=force):
+            todo.append(output)
+    for output in todo:
+        if not force and ledger.is_whole(output):
+            raise UserError(
+                f"{output}: was merged of other files, or of files that changed since; write "
+                "--force to make it again, or another --name"
+            )
+    ledger.begin(todo, OPTIONS)
     left_out: set[str] = set()
-    for group, paths, output, done in zip(groups, inputs, outputs, finished, strict=True):
-        if done:
+    for group, paths, output in zip(groups, inputs, outputs, strict=True):
+        if output not in todo:
             log.info("%s: is merged already", output)
             left_out.update(ledger.facts(output)["left_out"])
             continue
         missing = merge_files(group, output)
-        facts = _describe(group, missing)
+        facts = {
+            "events": sum(each.n_events for each in group),
+            "images": sum(each.n_images for each in group),
+            "left_out": missing,
+        }
         prints = {path: Fingerprint.of(path) for path in paths}
         ledger.finish(output, prints, Fingerprint.of(output), OPTIONS, facts)
         left_out.update(missing)
@@ -107,34 +125,3 @@ def _merge_groups(
     for table in sorted(left_out):
         log.warning("%s is not in the outputs: ctapipe does not merge it", table)
     return sorted(left_out)
-
-
-def _refuse_other_inputs(
-    ledger: Ledger, outputs: Sequence[Path], finished: Sequence[bool], force: bool
-) -> None:
-    """What was merged of other files is not replaced unasked."""
-    for output, done in zip(outputs, finished, strict=True):
-        if not done and not force and ledger.is_whole(output):
-            raise UserError(
-                f"{output}: was merged of other files, or of files that changed since; write "
-                "--force to make it again, or another --name"
-            )
-
-
-def _describe(group: Sequence[Contents], left_out: list[str]) -> dict:
-    return {
-        "events": sum(each.n_events for each in group),
-        "images": sum(each.n_images for each in group),
-        "left_out": left_out,
-    }
-
-
-def _remove(paths: Sequence[Path], left_out: Sequence[str]) -> None:
-    if left_out:
-        raise DataError(
-            f"the inputs are kept: {left_out[0]} is in them only; look at it, then remove them "
-            "yourself"
-        )
-    for path in paths:
-        path.unlink()
-    log.info("%d inputs removed: all of their rows are in the outputs", len(paths))

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(output: Path, *, force: bool = False, **options: Any) -> Path:
-    """``output``, a DL1 file as ctapipe, CTLearn and dl1_data_handler read it.
+    """Write ``output``, a DL1 file as ctapipe, CTLearn and dl1_data_handler read it.
 
     Parameters
     ----------

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cherenkov_mlops.conversion.ledger import Fingerprint, Ledger
-from cherenkov_mlops.conversion.slimming import Slimmed, SlimOptions, slim_file
+from cherenkov_mlops.conversion.slimming import SlimOptions, slim_file
 from cherenkov_mlops.data.files import expand_patterns
 from cherenkov_mlops.data.progress import with_progress
 from cherenkov_mlops.errors import UserError
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def run(
     inputs: Sequence[str], folder: Path, options: SlimOptions, *, force: bool = False
 ) -> list[Path]:
-    """The slim files, with the names of the inputs.
+    """Write slim files, with the names of the inputs; return them.
 
     Parameters
     ----------
@@ -39,28 +39,6 @@ def run(
         this command did not make with these options.
     """
     paths = list(dict.fromkeys(path for name in inputs for path in expand_patterns([name], "slim")))
-    outputs = _name_outputs(paths, folder)
-    recorded, ledger = asdict(options), Ledger(folder, "slim")
-    todo = [
-        path.resolve()
-        for path, output in outputs.items()
-        if not ledger.is_finished(output, [path], recorded, force=force)
-    ]
-    if len(todo) < len(paths):
-        log.info("%d of %d files are slim already", len(paths) - len(todo), len(paths))
-    ledger.begin([folder / path.name for path in todo], recorded)
-    for path in with_progress(todo, "slimming"):
-        output = folder / path.name
-        slimmed = slim_file(path, output, options)
-        facts = asdict(slimmed)
-        inputs_of = {path: Fingerprint.of(path)}
-        ledger.finish(output, inputs_of, Fingerprint.of(output), recorded, facts)
-        _say(output, slimmed)
-    return list(outputs.values())
-
-
-def _name_outputs(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    outputs: dict[Path, Path] = {}
     owners: dict[Path, Path] = {}
     for path in paths:
         output = folder / path.name
@@ -72,17 +50,27 @@ def _name_outputs(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
                 "slim them into two folders"
             )
         owners[output] = path
-        outputs[path] = output
-    return outputs
-
-
-def _say(output: Path, slimmed: Slimmed) -> None:
-    what = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in slimmed.dropped.items())
-    log.info(
-        "%s: %.1f MB -> %.1f MB, %.1f %% saved%s",
-        output,
-        slimmed.size_before / 1e6,
-        slimmed.size_after / 1e6,
-        100 * slimmed.saved,
-        f"; without {what}" if what else "",
-    )
+    recorded, ledger = asdict(options), Ledger(folder, "slim")
+    todo = [
+        path.resolve()
+        for output, path in owners.items()
+        if not ledger.is_finished(output, [path], recorded, force=force)
+    ]
+    if len(todo) < len(paths):
+        log.info("%d of %d files are slim already", len(paths) - len(todo), len(paths))
+    ledger.begin([folder / path.name for path in todo], recorded)
+    for path in with_progress(todo, "slimming"):
+        output = folder / path.name
+        slimmed = slim_file(path, output, options)
+        prints = {path: Fingerprint.of(path)}
+        ledger.finish(output, prints, Fingerprint.of(output), recorded, asdict(slimmed))
+        what = ", ".join(f"{name} {size / 1e6:.1f} MB" for name, size in slimmed.dropped.items())
+        log.info(
+            "%s: %.1f MB -> %.1f MB, %.1f %% saved%s",
+            output,
+            slimmed.size_before / 1e6,
+            slimmed.size_after / 1e6,
+            100 * slimmed.saved,
+            f"; without {what}" if what else "",
+        )
+    return list(owners)

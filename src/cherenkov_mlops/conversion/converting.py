@@ -3,21 +3,21 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from cherenkov_mlops.conversion.lanes import run_each
 from cherenkov_mlops.conversion.ledger import Fingerprint, Ledger, remove_remains
-from cherenkov_mlops.conversion.simtel_files import name_outputs
-from cherenkov_mlops.conversion.task import (
+from cherenkov_mlops.conversion.options import (
+    Conversion,
     ConvertOptions,
-    Task,
     flatten,
+    name_outputs,
     package_versions,
 )
 from cherenkov_mlops.errors import DataError, UserError
-
-PROCESSING = "cherenkov_mlops.conversion.processing"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Converted:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConversionPlan:
     """What is to be done and what is done already.
 
     Parameters
@@ -53,7 +53,7 @@ class Plan:
         Record of the output folder.
     options : dict
         What decides the content of the outputs: configuration of ctapipe, versions.
-    tasks : list of Task
+    todo : list of Conversion
         To be converted.
     finished : list of Converted
         Converted earlier.
@@ -61,14 +61,14 @@ class Plan:
 
     ledger: Ledger
     options: dict[str, Any]
-    tasks: list[Task]
+    todo: list[Conversion]
     finished: list[Converted]
 
 
 def make_plan(
     sources: Sequence[Path], folder: Path, options: ConvertOptions, *, force: bool = False
-) -> Plan:
-    """What is left to do of converting ``sources`` into ``folder``.
+) -> ConversionPlan:
+    """Find out what is left to do of converting ``sources`` into ``folder``.
 
     Raises
     ------
@@ -77,50 +77,61 @@ def make_plan(
         other options, or the configuration for ctapipe has unknown names.
     """
     config = options.make_config()
-    _check_config(options)
+    if given := options.read_user_config():
+        # Names that ctapipe would only log, or not see at all; the worker knows them.
+        with closing(run_each(find_unknown_options, [given], 1, load_processing)) as outcomes:
+            outcome = next(outcomes)
+        if problems := [outcome.reason] if outcome.reason else outcome.result:
+            lines = [f"--ctapipe-config: {options.ctapipe_config}: {line}" for line in problems]
+            raise UserError("\n".join(lines))
+    # Versions count as options: another ctapipe may give other parameters.
     recorded = {**flatten(config), **package_versions()}
     ledger = Ledger(folder, "convert")
-    tasks, finished = [], []
+    todo, finished = [], []
     for source, output in name_outputs(sources, folder).items():
+        # Output, input and options must all be the same; whatever is not is made again.
         if ledger.is_finished(output, [source], recorded, force=force):
             facts = ledger.facts(output)
             finished.append(Converted(source, output, facts, is_new=False))
         else:
-            tasks.append(Task(source.resolve(), output.resolve(), config))
-    return Plan(ledger, recorded, tasks, finished)
+            todo.append(Conversion(source.resolve(), output.resolve(), config))
+    return ConversionPlan(ledger, recorded, todo, finished)
 
 
-def _check_config(options: ConvertOptions) -> None:
-    """Refuse names that ctapipe would only log, or not see at all."""
-    given = options.read_user_config()
-    if not given:
-        return
-    with closing(run_each(f"{PROCESSING}:check_option_names", [given], jobs=1)) as outcomes:
-        outcome = next(outcomes)
-    problems = [outcome.reason] if outcome.reason else outcome.result
-    if problems:
-        lines = [f"--ctapipe-config: {options.ctapipe_config}: {line}" for line in problems]
-        raise UserError("\n".join(lines))
+def load_processing() -> ModuleType:
+    """Import what converts: ctapipe takes seconds, and only the worker processes need it."""
+    return import_module("cherenkov_mlops.conversion.processing")
 
 
-def convert_all(plan: Plan, jobs: int) -> Iterator[Converted]:
-    """What became of each task of the plan, as they end; the record is kept up to date."""
+def find_unknown_options(config: dict[str, Any]) -> list[str]:
+    """Call :func:`~cherenkov_mlops.conversion.processing.check_option_names`, in a worker."""
+    return load_processing().check_option_names(config)
+
+
+def convert_one(conversion: Conversion) -> dict[str, Any]:
+    """Call :func:`~cherenkov_mlops.conversion.processing.convert_file`, in a worker."""
+    return load_processing().convert_file(conversion)
+
+
+def convert_all(plan: ConversionPlan, jobs: int) -> Iterator[Converted]:
+    """Convert what is to do; yield what became of each as they end, and keep the record."""
     ledger = plan.ledger
-    outputs = [task.output for task in plan.tasks]
+    outputs = [each.output for each in plan.todo]
+    # Noted before the work: what a kill leaves of these files may then be replaced unasked.
     ledger.begin(outputs, plan.options)
     try:
-        with closing(run_each(f"{PROCESSING}:convert_file", plan.tasks, jobs)) as outcomes:
+        with closing(run_each(convert_one, plan.todo, jobs, load_processing)) as outcomes:
             for outcome in outcomes:
-                task = outcome.argument
+                source, output = outcome.argument.source, outcome.argument.output
                 if outcome.reason:
-                    ledger.fail(task.output, [task.source], outcome.reason)
-                    yield Converted(task.source, task.output, reason=outcome.reason)
+                    ledger.fail(output, [source], outcome.reason)
+                    yield Converted(source, output, reason=outcome.reason)
                     continue
+                # Taken by the worker, when it had the file at hand: this process reads none.
                 made = {name: Fingerprint(**outcome.result[name]) for name in ("input", "output")}
                 facts = outcome.result["facts"]
-                inputs = {task.source: made["input"]}
-                ledger.finish(task.output, inputs, made["output"], plan.options, facts)
-                yield Converted(task.source, task.output, facts)
+                ledger.finish(output, {source: made["input"]}, made["output"], plan.options, facts)
+                yield Converted(source, output, facts)
     finally:
         # Processes that were ended in the middle of a file cannot tidy up.
         remove_remains(ledger.folder, [output.name for output in outputs])
@@ -158,6 +169,7 @@ def find_mixed_particles(converted: Sequence[Converted]) -> str:
             by_particle.setdefault(particle, []).append(each.output.name)
     if len(by_particle) < 2:
         return ""
+    # One file among many is what went into the wrong folder.
     rarest = min(by_particle, key=lambda particle: len(by_particle[particle]))
     kinds = ", ".join(
         f"{name} in {len(names)} file{'s' * (len(names) > 1)}"

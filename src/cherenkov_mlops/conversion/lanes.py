@@ -1,14 +1,17 @@
-"""Work in parallel processes, each of which may die without harm to the others."""
+"""Work in parallel processes, each of which may die without harm to the others.
+
+A pool of :mod:`concurrent.futures` breaks as a whole when one of its processes dies, and does not
+say which piece of work was the reason: hence a pool of one process for each lane.
+"""
 
 import gc
-import importlib
 import os
 import signal
 import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -26,40 +29,6 @@ THREADS = (
     "NUMBA_NUM_THREADS",
     "BLOSC_NTHREADS",
 )
-
-
-class _Lane:
-    """One worker process that does one thing after the other.
-
-    It ends at once when the other end of its line is closed: by ``stop``, or because this process
-    was killed.
-
-    Parameters
-    ----------
-    module : str
-        What the process imports first.
-    """
-
-    def __init__(self, module: str) -> None:
-        # A child process must not inherit what this one has open, hence "spawn".
-        context = get_context("spawn")
-        self._far_end, self._line = context.Pipe(duplex=False)
-        self._executor = ProcessPoolExecutor(
-            1, mp_context=context, initializer=_start_worker, initargs=(self._far_end, module)
-        )
-
-    def submit(self, target: str, argument: Any) -> Future:
-        """Result to come of the function that ``target`` names, ``module:function``."""
-        return self._executor.submit(_call, target, argument)
-
-    def stop(self) -> None:
-        """End the process, in the middle of its work if need be.
-
-        It has nothing to tidy up: an orderly end of the interpreter takes a second.
-        """
-        self._line.close()
-        self._executor.shutdown(cancel_futures=True)
-        self._far_end.close()
 
 
 @dataclass(frozen=True)
@@ -81,80 +50,112 @@ class Outcome:
     reason: str
 
 
-def run_each(target: str, arguments: Sequence[Any], jobs: int) -> Iterator[Outcome]:
-    """Outcomes of calling a function on each argument, in the order in which they come.
+class Lane:
+    """One worker process that does one thing after the other.
+
+    It ends at once when the other end of its line is closed: by ``stop``, or because this process
+    was killed.
+
+    Parameters
+    ----------
+    prepare : callable
+        What the process does first, such as importing; a function of a module.
+    """
+
+    def __init__(self, prepare: Callable[[], Any]) -> None:
+        # A child process must not inherit what this one has open, hence "spawn".
+        context = get_context("spawn")
+        self._far_end, self._line = context.Pipe(duplex=False)
+        self._executor = ProcessPoolExecutor(
+            1, mp_context=context, initializer=_start_worker, initargs=(self._far_end, prepare)
+        )
+
+    def submit(self, function: Callable[[Any], Any], argument: Any) -> Future:
+        """Have the process call a function of a module; the result is to come."""
+        return self._executor.submit(function, argument)
+
+    def stop(self) -> None:
+        """End the process, in the middle of its work if need be.
+
+        It has nothing to tidy up: an orderly end of the interpreter takes a second.
+        """
+        self._line.close()
+        self._executor.shutdown(cancel_futures=True)
+        self._far_end.close()
+
+
+def run_each(
+    function: Callable[[Any], Any],
+    arguments: Sequence[Any],
+    jobs: int,
+    prepare: Callable[[], Any] = int,
+) -> Iterator[Outcome]:
+    """Call a function on each argument; yield the outcomes in the order in which they come.
 
     A call that fails, or whose process dies, is an outcome with a reason; the others go on.
 
     Parameters
     ----------
-    target : str
-        ``module:function``. The module is imported by the worker processes only: what is heavy
-        to import delays nobody else.
+    function : callable
+        A function of a module: processes get it by its name. What is heavy to import belongs into
+        its body, then it delays nobody else.
     arguments : sequence
         One for each call.
     jobs : int
         Number of processes.
+    prepare : callable
+        Called once in each process, before the first call.
     """
     waiting = deque(arguments)
-    module = target.partition(":")[0]
-    idle = [_Lane(module) for _ in range(min(jobs, len(waiting)))]
+    idle = [Lane(prepare) for _ in range(min(jobs, len(waiting)))]
     lanes = set(idle)
-    running: dict[Future, tuple[_Lane, Any]] = {}
+    running: dict[Future, tuple[Lane, Any]] = {}
     try:
         while waiting or running:
             while waiting and idle:
                 lane, argument = idle.pop(), waiting.popleft()
-                running[lane.submit(target, argument)] = (lane, argument)
+                running[lane.submit(function, argument)] = (lane, argument)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 lane, argument = running.pop(future)
-                if isinstance(future.exception(), BrokenProcessPool):
+                error = future.exception()
+                # Its process is gone: the lane gets a new one, the others do not notice.
+                if isinstance(error, BrokenProcessPool):
                     lane.stop()
                     lanes.remove(lane)
-                    lane = _Lane(module)
+                    lane = Lane(prepare)
                     lanes.add(lane)
                 idle.append(lane)
-                yield _outcome(argument, future)
+                if error is None:
+                    yield Outcome(argument, future.result(), "")
+                    continue
+                # The log of the command gets it all; the reason is one line.
+                traceback.print_exception(error, file=sys.stderr)
+                reason = " ".join(str(error).split())
+                if isinstance(error, BrokenProcessPool):
+                    reason = "its process died, as when the memory is exhausted; try fewer --jobs"
+                elif not isinstance(error, DataError):
+                    reason = f"{type(error).__name__}: {reason}"
+                yield Outcome(argument, None, reason)
     finally:
         for lane in lanes:
             lane.stop()
 
 
-def _outcome(argument: Any, future: Future) -> Outcome:
-    error = future.exception()
-    if error is None:
-        return Outcome(argument, future.result(), "")
-    # The log of the command gets it all; the reason is one line.
-    traceback.print_exception(error, file=sys.stderr)
-    return Outcome(argument, None, _reason(error))
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, BrokenProcessPool):
-        return "its process died, as when the memory is exhausted; try fewer --jobs"
-    text = " ".join(str(error).split())
-    return text if isinstance(error, DataError) else f"{type(error).__name__}: {text}"
-
-
-def _call(target: str, argument: Any) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)(argument)
-
-
-def _start_worker(line: Connection, module: str) -> None:
+def _start_worker(line: Connection, prepare: Callable[[], Any]) -> None:
+    """Make a new process ready for its work."""
     # Ctrl-C on a terminal reaches all processes; the parent decides what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in THREADS:
         os.environ.setdefault(name, "1")
-    threading.Thread(target=_end_with, args=(line,), daemon=True).start()
+
+    # The other end closes with the parent, however that ended; orphans would go on for hours.
+    def end_with_line() -> None:
+        line.poll(None)
+        os._exit(1)
+
+    threading.Thread(target=end_with_line, daemon=True).start()
     # What is imported stays: looking for garbage in it takes a tenth of the time of the import.
     gc.disable()
-    importlib.import_module(module)
+    prepare()
     gc.freeze()
     gc.enable()
-
-
-def _end_with(line: Connection) -> None:
-    """End this process when the line is cut."""
-    line.poll(None)
-    os._exit(1)

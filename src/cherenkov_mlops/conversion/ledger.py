@@ -50,6 +50,7 @@ class Fingerprint:
         if not path.is_file():
             return False
         status = path.stat()
+        # Cheapest first: a production is terabytes, and is looked at with every command.
         if status.st_size != self.size:
             return False
         return status.st_mtime_ns == self.mtime_ns or digest(path) == self.sha256
@@ -99,7 +100,7 @@ class Ledger:
         return content
 
     def facts(self, output: Path) -> dict[str, Any]:
-        """What was recorded about a finished output."""
+        """Look up what was recorded about a finished output."""
         return self._content["files"][output.name]["facts"]
 
     def outputs(self) -> dict[str, dict[str, Any]]:
@@ -129,20 +130,7 @@ class Ledger:
             return False
         if not self.is_whole(output):
             return False
-        self._refuse_other_options(output, entry, options)
-        is_same = _same_inputs(entry["inputs"], inputs)
-        if not is_same:
-            log.info("%s: its input changed since it was made", output)
-        return is_same
-
-    def is_whole(self, output: Path) -> bool:
-        """Whether the output is there as it was once made, of whatever."""
-        entry = self._content["files"].get(output.name, {"state": STARTED})
-        return entry["state"] == COMPLETE and Fingerprint(**entry["output"]).fits(output)
-
-    def _refuse_other_options(
-        self, output: Path, entry: dict[str, Any], options: dict[str, Any]
-    ) -> None:
+        # What another set of options made is worth as much: it is not replaced unasked.
         made_with = self._content["options"][entry["options"]]
         differing = [
             f"{name}: {made_with.get(name, 'not set')} -> {options.get(name, 'not set')}"
@@ -154,6 +142,19 @@ class Ledger:
                 f"{output}: was made with other options ({', '.join(differing)}); "
                 "write --force to make it again, or choose another folder"
             )
+        recorded = entry["inputs"]
+        is_same = len(recorded) == len(inputs) and all(
+            Fingerprint(each["size"], each["mtime_ns"], each["sha256"]).fits(path)
+            for each, path in zip(recorded, inputs, strict=True)
+        )
+        if not is_same:
+            log.info("%s: its input changed since it was made", output)
+        return is_same
+
+    def is_whole(self, output: Path) -> bool:
+        """Whether the output is there as it was once made, of whatever."""
+        entry = self._content["files"].get(output.name, {"state": STARTED})
+        return entry["state"] == COMPLETE and Fingerprint(**entry["output"]).fits(output)
 
     def begin(self, outputs: Iterable[Path], options: dict[str, Any]) -> None:
         """Note that the outputs are being made: what a kill leaves of them may be replaced."""
@@ -191,6 +192,7 @@ class Ledger:
 
     def _update(self, files: dict[str, Any], options: dict[str, Any] | None = None) -> None:
         with FileLock(self.folder / f".{self.path.name}.lock"):
+            # Read again under the lock: another process may have written since.
             self._content = self._read()
             self._content["options"].update(options or {})
             self._content["files"].update(files)
@@ -200,6 +202,7 @@ class Ledger:
 def remove_remains(folder: Path, names: Iterable[str]) -> None:
     """Remove what killed writers left of the outputs with these names."""
     for name in names:
+        # Only names that our writers give, with the number of a process: nobody else's files.
         stem = Path(name).stem
         temporary = re.compile(rf"^\.{re.escape(stem)}(\.copy)?\.\d+\.tmp\.\w+$")
         for path in folder.glob(f".{escape(stem)}.*.tmp.*"):
@@ -207,13 +210,7 @@ def remove_remains(folder: Path, names: Iterable[str]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _same_inputs(recorded: Sequence[dict[str, Any]], inputs: Sequence[Path]) -> bool:
-    if len(recorded) != len(inputs):
-        return False
-    prints = [Fingerprint(entry["size"], entry["mtime_ns"], entry["sha256"]) for entry in recorded]
-    return all(print_.fits(path) for print_, path in zip(prints, inputs, strict=True))
-
-
 def _key(options: dict[str, Any]) -> str:
+    # Options are many and mostly the same: each set is stored once, under its digest.
     text = json.dumps(options, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -5,7 +5,6 @@ import re
 import uuid
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 import tables
 from astropy.time import Time
 
-from cherenkov_mlops.conversion.contents import ATTRIBUTES
+from cherenkov_mlops.conversion.merging import ATTRIBUTES
 from cherenkov_mlops.data.dl1_file import open_hdf5
 from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.run_dir import atomic_path
@@ -95,18 +94,19 @@ class Slimmed:
 
 
 def slim_file(source: Path, output: Path, options: SlimOptions) -> Slimmed:
-    """What was saved by writing ``output``, whole or not at all.
+    """Write ``output``, whole or not at all; return what was saved.
 
     Raises
     ------
     DataError
         The source is no DL1 file of ctapipe, or is damaged.
     """
+    # Twice: PyTables copies tables with another compression, h5py writes small headers.
     with atomic_path(output) as temporary:
         copy = temporary.with_name(f".{output.stem}.copy.{os.getpid()}.tmp{output.suffix}")
         try:
-            dropped = _copy_kept(source, copy, options)
-            _repack(copy, temporary)
+            dropped = copy_kept(source, copy, options)
+            repack(copy, temporary)
         except tables.HDF5ExtError as error:
             raise DataError(f"{source}: damaged HDF5 file; copy or make it again") from error
         finally:
@@ -114,34 +114,47 @@ def slim_file(source: Path, output: Path, options: SlimOptions) -> Slimmed:
     return Slimmed(source.stat().st_size, output.stat().st_size, dropped)
 
 
-def _copy_kept(source: Path, output: Path, options: SlimOptions) -> dict[str, int]:
-    """What was left out -> bytes."""
+def copy_kept(source: Path, output: Path, options: SlimOptions) -> dict[str, int]:
+    """Copy the tables that stay; return what was left out -> bytes."""
     dropped: Counter[str] = Counter()
     filters = options.filters()
     with open_hdf5(source) as file, tables.open_file(output, "w", filters=filters) as slim:
-        _check(source, file)
+        if any(name not in file.root._v_attrs for name in ATTRIBUTES) or "/dl1" not in file:
+            raise DataError(f"{source}: expected a DL1 file of ctapipe, got another HDF5 file")
         _copy_attributes(file.root, slim.root)
         for leaf in file.walk_nodes("/", "Leaf"):
-            if options.keeps(leaf._v_pathname):
-                leaf.copy(_make_group(slim, leaf._v_parent), **_compression(leaf, options))
-            else:
-                dropped[_name_dropped(leaf._v_pathname)] += int(leaf.size_on_disk)
-        _describe_product(slim)
+            path = leaf._v_pathname
+            if options.keeps(path):
+                # An array that is not in chunks cannot be compressed.
+                how = {"filters": filters} if leaf.chunkshape is not None else {}
+                leaf.copy(_make_group(slim, leaf._v_parent), **how)
+                continue
+            what = TOP_LEVELS.get(path.split("/")[1], path.split("/")[1])
+            if path.startswith(TRUTH):
+                what = "truth of single telescopes"
+            elif path.startswith(MONITORING):
+                what = "monitoring"
+            # As stored, compressed: this is what the file gets smaller by.
+            dropped[what] += int(leaf.size_on_disk)
+        # The reference metadata are those of a new product.
+        attributes = slim.root._v_attrs
+        changed = {
+            "CTA PRODUCT ID": str(uuid.uuid4()),
+            "CTA PRODUCT CREATION TIME": Time.now().iso,
+            "CTA ACTIVITY NAME": "cherenkov-mlops slim",
+        }
+        if LEVELS in attributes:
+            levels = str(attributes[LEVELS]).split(",")
+            changed[LEVELS] = ",".join(level for level in levels if level.startswith("DL1"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", tables.NaturalNameWarning)
+            for name, value in changed.items():
+                attributes[name] = value
     return dict(dropped)
 
 
-def _check(source: Path, file: tables.File) -> None:
-    if any(name not in file.root._v_attrs for name in ATTRIBUTES) or "/dl1" not in file:
-        raise DataError(f"{source}: expected a DL1 file of ctapipe, got another HDF5 file")
-
-
-def _compression(leaf: tables.Leaf, options: SlimOptions) -> dict:
-    """What changes in the copy; an array that is not in chunks cannot be compressed."""
-    return {"filters": options.filters()} if leaf.chunkshape is not None else {}
-
-
 def _make_group(slim: tables.File, group: tables.Group) -> tables.Group:
-    """The group of the copy, with those above it, with their attributes."""
+    """Make the group of the copy, with those above it, with their attributes."""
     path = group._v_pathname
     if path in slim:
         return slim.get_node(path)
@@ -157,31 +170,7 @@ def _copy_attributes(source: tables.Group, target: tables.Group) -> None:
         source._v_attrs._f_copy(target)
 
 
-def _describe_product(slim: tables.File) -> None:
-    """Make the reference metadata those of a new product."""
-    attributes = slim.root._v_attrs
-    changed = {
-        "CTA PRODUCT ID": str(uuid.uuid4()),
-        "CTA PRODUCT CREATION TIME": Time.now().iso,
-        "CTA ACTIVITY NAME": "cherenkov-mlops slim",
-    }
-    if LEVELS in attributes:
-        levels = str(attributes[LEVELS]).split(",")
-        changed[LEVELS] = ",".join(level for level in levels if level.startswith("DL1"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tables.NaturalNameWarning)
-        for name, value in changed.items():
-            attributes[name] = value
-
-
-def _name_dropped(path: str) -> str:
-    top = path.split("/")[1]
-    if path.startswith(TRUTH):
-        return "truth of single telescopes"
-    return "monitoring" if path.startswith(MONITORING) else TOP_LEVELS.get(top, top)
-
-
-def _repack(source: Path, output: Path) -> None:
+def repack(source: Path, output: Path) -> None:
     """Write the same content with headers of HDF5 1.10, which need a third of the room.
 
     The tables of a telescope have some hundred attributes each: for few events these are most of
@@ -189,23 +178,20 @@ def _repack(source: Path, output: Path) -> None:
     """
     with h5py.File(source) as file, h5py.File(output, "w", libver="v110") as packed:
         _copy_raw_attributes(file.id, packed.id)
-        for name, item in _walk(file):
+        names: list[str] = []
+        file.visit(names.append)
+        for name in names:
+            item = file[name]
             if isinstance(item, h5py.Group):
                 _copy_raw_attributes(item.id, packed.create_group(name).id)
             elif item.chunks is None:
                 file.copy(item, packed, name)
             else:
-                _copy_raw_attributes(item.id, _copy_chunks(item, packed, name))
+                _copy_raw_attributes(item.id, copy_chunks(item, packed, name))
 
 
-def _walk(file: h5py.File) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
-    names: list[str] = []
-    file.visit(names.append)
-    for name in names:
-        yield name, file[name]
-
-
-def _copy_chunks(source: h5py.Dataset, target: h5py.File, name: str) -> h5py.h5d.DatasetID:
+def copy_chunks(source: h5py.Dataset, target: h5py.File, name: str) -> h5py.h5d.DatasetID:
+    """Copy the compressed pieces of a table as they are; its attributes come later."""
     layout = source.id.get_create_plist()
     # All attributes in the header: the other way, a heap for each table, takes more room.
     layout.set_attr_phase_change(COMPACT_ATTRIBUTES, COMPACT_ATTRIBUTES)
@@ -219,7 +205,7 @@ def _copy_chunks(source: h5py.Dataset, target: h5py.File, name: str) -> h5py.h5d
 
 
 def _copy_raw_attributes(source: h5py.h5g.GroupID, target: h5py.h5g.GroupID) -> None:
-    """Attributes with their very types: PyTables stores names, enumerations and pickles."""
+    """Copy attributes with their very types: PyTables stores names, enumerations and pickles."""
     for number in range(h5py.h5a.get_num_attrs(source)):
         old = h5py.h5a.open(source, index=number)
         if REPEATED.match(old.name):

@@ -13,6 +13,7 @@ from ctapipe.image import ImageProcessor
 from ctapipe.io import DataWriter
 
 from cherenkov_mlops.errors import DataError, UserError
+from cherenkov_mlops.run_dir import atomic_path
 from cherenkov_mlops.simulation.options import SimulationOptions
 from cherenkov_mlops.simulation.source import ShowerSource
 
@@ -41,7 +42,7 @@ class Written:
 
 @contextmanager
 def provenance_activity(name: str) -> Iterator[None]:
-    """An activity of ctapipe's provenance, finished in any case; no log file is written."""
+    """Open an activity of ctapipe's provenance, finished in any case; no log file is written."""
     provenance = Provenance()
     provenance.start_activity(name)
     status = "error"
@@ -52,20 +53,8 @@ def provenance_activity(name: str) -> Iterator[None]:
         provenance.finish_activity(status=status, activity_name=name)
 
 
-@contextmanager
-def temporary_neighbour(path: Path) -> Iterator[Path]:
-    """A name in the same folder that becomes ``path`` on success and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_dl1(path: Path, options: SimulationOptions, *, force: bool = False) -> Written:
-    """What ``path`` now holds: a simulated run as DL1, written whole or not at all.
+    """Write a simulated run as DL1 to ``path``, whole or not at all; return what it holds.
 
     Raises
     ------
@@ -77,10 +66,15 @@ def write_dl1(path: Path, options: SimulationOptions, *, force: bool = False) ->
     if path.exists() and not force:
         raise UserError(f"{path}: the file exists; write --force, or choose another name")
     source = ShowerSource(options)
-    with temporary_neighbour(path) as temporary:
+    with atomic_path(path) as temporary:
         try:
-            n_events = _write_events(temporary, source)
-            _write_number_thrown(temporary, source.n_thrown)
+            n_events = write_events(temporary, source)
+            with tables.open_file(temporary, "a") as file:
+                # Known only at the end, but ctapipe writes the run's configuration first.
+                table = file.root.configuration.simulation.run
+                rows = table.read()
+                rows["n_showers"] = source.n_thrown
+                table.modify_rows(0, rows=rows)
             _read_through(temporary)
         except (OSError, tables.HDF5ExtError) as error:
             reason = str(error).strip().splitlines()[-1]
@@ -95,44 +89,31 @@ def write_dl1(path: Path, options: SimulationOptions, *, force: bool = False) ->
     return Written(source.n_thrown, n_events, source.n_images)
 
 
-def _write_events(path: Path, source: ShowerSource) -> int:
-    """Number of events, cleaned, parametrised and written to ``path``."""
+def write_events(path: Path, source: ShowerSource) -> int:
+    """Clean, parametrise and write the events to ``path``; return their number."""
     n_events = 0
-    with provenance_activity(ACTIVITY), _open_writer(path, source) as write:
-        process = ImageProcessor(subarray=source.subarray)
-        for n_events, event in enumerate(source, start=1):
-            process(event)
-            write(event)
-            if n_events % _LOG_EVERY == 0:
-                logger.info("%d showers, %d images", source.n_thrown, source.n_images)
-        write.write_simulated_shower_distributions(source.simulated_shower_distributions)
+    with provenance_activity(ACTIVITY):
+        writer = DataWriter(
+            source,
+            output_path=path,
+            write_dl1_images=True,
+            write_dl1_parameters=True,
+            write_r1_waveforms=source.options.waveforms,
+            compression_level=COMPRESSION_LEVEL,
+        )
+        writer.contact_info.name = "cherenkov_mlops"
+        instrument = writer.instrument_info
+        instrument.class_, instrument.type_ = "Subarray", "Simulated telescopes"
+        instrument.id_ = source.subarray.name
+        with writer as write:
+            process = ImageProcessor(subarray=source.subarray)
+            for n_events, event in enumerate(source, start=1):
+                process(event)
+                write(event)
+                if n_events % _LOG_EVERY == 0:
+                    logger.info("%d showers, %d images", source.n_thrown, source.n_images)
+            write.write_simulated_shower_distributions(source.simulated_shower_distributions)
     return n_events
-
-
-def _open_writer(path: Path, source: ShowerSource) -> DataWriter:
-    """ctapipe's writer, images and parameters on."""
-    writer = DataWriter(
-        source,
-        output_path=path,
-        write_dl1_images=True,
-        write_dl1_parameters=True,
-        write_r1_waveforms=source.options.waveforms,
-        compression_level=COMPRESSION_LEVEL,
-    )
-    writer.contact_info.name = "cherenkov_mlops"
-    instrument = writer.instrument_info
-    instrument.class_, instrument.type_ = "Subarray", "Simulated telescopes"
-    instrument.id_ = source.subarray.name
-    return writer
-
-
-def _write_number_thrown(path: Path, n_showers: int) -> None:
-    """Put the number of thrown showers, known only at the end, into the run's configuration."""
-    with tables.open_file(path, "a") as file:
-        table = file.root.configuration.simulation.run
-        rows = table.read()
-        rows["n_showers"] = n_showers
-        table.modify_rows(0, rows=rows)
 
 
 def _read_through(path: Path) -> None:

@@ -92,6 +92,7 @@ def electrons_at(t: np.ndarray, beta: np.ndarray, energy_gev: np.ndarray) -> np.
 
     Greisen's shape, scaled so that ionisation along all tracks takes up the whole energy.
     """
+    # Tabulated: the integral has no closed form.
     integral = np.interp(beta, *_greisen_integrals()) * RADIATION_LENGTH
     at_maximum = 1000.0 * energy_gev / (IONISATION_LOSS_MEV * integral)
     return at_maximum * greisen_electrons(t, beta)
@@ -148,12 +149,13 @@ class LightTable:
             (at + rng.random(at.shape)).astype(np.int64),
             np.array(self.log_density.shape)[:, None] - 1,
         )
+        # The table holds one side of the plane of axis and telescope; the other is its mirror.
         drawn = self.offsets[*cell, rng.integers(_N_SAMPLES, size=at.shape[1])]
         drawn[:, 1] *= rng.integers(2, size=at.shape[1]) * 2 - 1
         return drawn
 
 
-def _light_weights(
+def light_weights(
     energy_mev: np.ndarray, height: float, path_m: float, points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights (angle, point) of emission towards the telescope and the offsets [m] (.., 2).
@@ -180,26 +182,9 @@ def _light_weights(
     return weights, along * length * electron + residual
 
 
-def _energies(age: float, threshold_mev: float, quantile: np.ndarray) -> tuple[np.ndarray, float]:
-    """Energies [MeV] above threshold by inverse cumulation, and the share of electrons above."""
-    grid = np.geomspace(threshold_mev * 1.001, _MAX_ENERGY_MEV, 400)
-    above = energy_fraction(grid, np.asarray(age))
-    energy = np.interp(-quantile * above[0], -above, grid)
-    return energy, float(above[0])
-
-
-def _pick(weights: np.ndarray, offsets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Offsets (angle, sample, 2) drawn by weight, systematically."""
-    steps = (np.arange(_N_SAMPLES) + rng.random()) / _N_SAMPLES
-    cumulated = np.cumsum(weights, axis=1)
-    picked = [np.searchsorted(row, steps * row[-1]) for row in cumulated]
-    picked = np.minimum(picked, weights.shape[1] - 1)
-    return np.take_along_axis(offsets, picked[..., None], axis=1)
-
-
 @lru_cache(maxsize=4)
 def light_table(ground_m: float, zenith_deg: float) -> LightTable:
-    """The table for telescopes at ``ground_m`` above sea level and showers at ``zenith_deg``.
+    """Make the table for telescopes at ``ground_m`` above sea level and showers at ``zenith_deg``.
 
     Integrates numerically (512 quasi-random points a cell) over electron energy, direction,
     lateral distance and the azimuth on the Cherenkov cone.
@@ -217,8 +202,16 @@ def light_table(ground_m: float, zenith_deg: float) -> LightTable:
         threshold = threshold_mev(height)
         path = (height - ground_m) / np.cos(np.radians(zenith_deg))
         for i, age in enumerate(_AGES):
-            energy, share = _energies(age, threshold, cube[:, 3])
-            weights, places = _light_weights(energy, height, path, points)
-            density[i, j] = share * weights.mean(axis=1)
-            offsets[i, j] = _pick(weights, places, rng)
+            # Energies above threshold by inverse cumulation.
+            grid = np.geomspace(threshold * 1.001, _MAX_ENERGY_MEV, 400)
+            above = energy_fraction(grid, np.asarray(age))
+            energy = np.interp(-cube[:, 3] * above[0], -above, grid)
+            weights, places = light_weights(energy, height, path, points)
+            density[i, j] = float(above[0]) * weights.mean(axis=1)
+            # Places drawn by weight, systematically: one random number shifts all steps.
+            steps = (np.arange(_N_SAMPLES) + rng.random()) / _N_SAMPLES
+            cumulated = np.cumsum(weights, axis=1)
+            picked = [np.searchsorted(row, steps * row[-1]) for row in cumulated]
+            picked = np.minimum(picked, weights.shape[1] - 1)
+            offsets[i, j] = np.take_along_axis(places, picked[..., None], axis=1)
     return LightTable(np.log(np.maximum(density, 1e-30)), offsets, heights)

@@ -1,4 +1,4 @@
-"""Batches of showers: thrown, developed, seen, triggered."""
+"""Batches of showers, thrown, developed, seen, triggered; and windows without a shower."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +10,15 @@ from ctapipe.instrument import SubarrayDescription
 from cherenkov_mlops.simulation.atmosphere import TOP_M
 from cherenkov_mlops.simulation.electrons import light_table
 from cherenkov_mlops.simulation.hadrons import develop_hadrons
-from cherenkov_mlops.simulation.images import Image, Images, expose
+from cherenkov_mlops.simulation.images import Image, Images, Readout, expose
 from cherenkov_mlops.simulation.instrument import Camera
-from cherenkov_mlops.simulation.light import LightModel, View, join_light
+from cherenkov_mlops.simulation.light import LightModel, PhotoElectrons, View, join_light
 from cherenkov_mlops.simulation.muons import draw_muon_light, hit_by_muons
 from cherenkov_mlops.simulation.options import SimulationOptions
 from cherenkov_mlops.simulation.showers import (
     Cascades,
     Particles,
     Primaries,
-    Segments,
     cut_segments,
     depths_of_maximum,
     draw_primaries,
@@ -27,9 +26,9 @@ from cherenkov_mlops.simulation.showers import (
     pointing_axes,
     start_cascades,
 )
-from cherenkov_mlops.simulation.waveforms import Readout
 
 BATCH_SIZE = 64
+NOT_KNOWN = float("nan")
 #: Photo-electrons in the field of view below which an image cannot trigger.
 MIN_PHOTO_ELECTRONS = 18.0
 #: Segments of a cascade for the first look and for the image; a photon's of a proton needs fewer.
@@ -177,20 +176,13 @@ class Observatory:
         axes = pointing_axes(*np.radians([90 - options.zenith_deg, options.azimuth_deg]))
         # Table heights of a metre and less would rebuild the table for nothing.
         table = light_table(round(self.ground_m, -1), options.zenith_deg)
-        self.models = [
-            LightModel(self._view(subarray, kind, axes), table, self.ground_m, options.zenith_deg)
-            for kind in subarray.telescope_types
-        ]
-        self.readouts = [
-            Readout(kind.camera.readout) if options.waveforms else None
-            for kind in subarray.telescope_types
-        ]
-
-    def _view(self, subarray: SubarrayDescription, kind, axes: np.ndarray) -> View:
-        """The telescopes of one ``kind``."""
-        tel_ids = np.array(subarray.get_tel_ids_for_type(kind))
-        positions = np.array([subarray.positions[i].to_value(u.m) for i in tel_ids])
-        return View(tel_ids, positions + [0, 0, self.ground_m], axes, Camera(kind))
+        self.models, self.readouts = [], []
+        for kind in subarray.telescope_types:
+            tel_ids = np.array(subarray.get_tel_ids_for_type(kind))
+            positions = np.array([subarray.positions[i].to_value(u.m) for i in tel_ids])
+            view = View(tel_ids, positions + [0, 0, self.ground_m], axes, Camera(kind))
+            self.models.append(LightModel(view, table, self.ground_m, options.zenith_deg))
+            self.readouts.append(Readout(kind.camera.readout) if options.waveforms else None)
 
     def throw(self, rng: np.random.Generator, n: int, first_number: int) -> Batch:
         """``n`` showers, numbered from ``first_number`` on."""
@@ -203,17 +195,35 @@ class Observatory:
         """Triggered ones of ``primaries``, numbered from ``first_number`` on."""
         showers = develop(rng, self.options.particle, primaries.particles, self.ground_m)
         seen = [
-            self._expose(rng, model, readout, primaries, showers)
+            self.expose(rng, model, readout, primaries, showers)
             for model, readout in zip(self.models, self.readouts, strict=True)
         ]
         triggered = np.flatnonzero(np.any([found.any(axis=1) for found, _ in seen], axis=0))
-        truths = self._truths(primaries, showers, triggered)
-        return [
-            self._event(first_number + int(i), truth, int(i), primaries, seen)
-            for i, truth in zip(triggered, truths, strict=True)
-        ]
+        # Depths of the maximum take long: only for the showers that are written.
+        chosen = np.isin(showers.cascades.start.shower, triggered)
+        n = len(primaries.particles)
+        truths = (
+            primaries.particles.energy / 1000,
+            primaries.alt,
+            primaries.az,
+            *primaries.core.T,
+            showers.first.position[:, 2],
+            depths_of_maximum(showers.cascades.select(chosen), n),
+        )
+        events = []
+        for i in map(int, triggered):
+            truth = Truth(*(float(column[i]) for column in truths))
+            event = Event(first_number + i, truth, [], [], [])
+            for found, exposed in seen:
+                tels = np.flatnonzero(found[i])
+                view = exposed.model.view
+                event.tel_ids.extend(view.tel_ids[tels].tolist())
+                event.images.extend(exposed.images.row(exposed.row[i, tel]) for tel in tels)
+                event.impact_m.extend(impact_distances(primaries, i, view.positions[tels]))
+            events.append(event)
+        return events
 
-    def _expose(
+    def expose(
         self,
         rng: np.random.Generator,
         model: LightModel,
@@ -223,10 +233,19 @@ class Observatory:
     ) -> tuple[np.ndarray, Exposed]:
         """Which pairs (shower, telescope) triggered, and all images taken."""
         n = len(primaries.particles)
-        segments, expected = self._light(model, showers, n)
+        # A rough look first: few showers are worth a closer one.
+        rough = cut_segments(showers.cascades, N_PIECES_FIRST, self.ground_m)
+        light = _add_up(rough.shower, model.expected(rough), n)
+        hopeful = light.max(axis=1) > 0.4 * MIN_PHOTO_ELECTRONS
+        cascades = showers.cascades.select(hopeful[showers.cascades.start.shower])
+        segments = cut_segments(cascades, N_PIECES[self.options.particle], self.ground_m)
+        expected = model.expected(segments)
         wanted = _add_up(segments.shower, expected, n) > MIN_PHOTO_ELECTRONS
+        # A muon close by may trigger a telescope that sees nothing else of the shower.
         wanted |= hit_by_muons(model, showers.muons, n)
+        # Images are made for wanted pairs only, one row each: most telescopes see nothing.
         row = np.where(wanted, np.cumsum(wanted).reshape(wanted.shape) - 1, -1)
+        # The front of the shower flies as the primary did: times count from it.
         front = primaries.particles.direction
         light = join_light(
             [
@@ -239,55 +258,39 @@ class Observatory:
         found[wanted] = images.triggered
         return found, Exposed(model, row, images)
 
-    def _light(self, model: LightModel, showers: Developed, n: int) -> tuple[Segments, np.ndarray]:
-        """Segments of the showers worth a closer look, and their light in each telescope."""
-        cascades = showers.cascades
-        rough = cut_segments(cascades, N_PIECES_FIRST, self.ground_m)
-        light = _add_up(rough.shower, model.expected(rough), n)
-        hopeful = light.max(axis=1) > 0.4 * MIN_PHOTO_ELECTRONS
-        cascades = cascades.select(hopeful[cascades.start.shower])
-        segments = cut_segments(cascades, N_PIECES[self.options.particle], self.ground_m)
-        return segments, model.expected(segments)
-
-    def _truths(
-        self, primaries: Primaries, showers: Developed, triggered: np.ndarray
-    ) -> list[Truth]:
-        """Truth of the ``triggered`` rows."""
-        n = len(primaries.particles)
-        chosen = np.isin(showers.cascades.start.shower, triggered)
-        x_max = depths_of_maximum(showers.cascades.select(chosen), n)
-        columns = (
-            primaries.particles.energy / 1000,
-            primaries.alt,
-            primaries.az,
-            *primaries.core.T,
-            showers.first.position[:, 2],
-            x_max,
-        )
-        return [Truth(*(float(column[i]) for column in columns)) for i in triggered]
-
-    def _event(
-        self, number: int, truth: Truth, row: int, primaries: Primaries, seen: list
-    ) -> Event:
-        """The event of one row of the batch."""
-        tel_ids, images, impacts = [], [], []
-        for found, exposed in seen:
-            tels = np.flatnonzero(found[row])
-            tel_ids += exposed.model.view.tel_ids[tels].tolist()
-            images += [exposed.images.row(exposed.row[row, tel]) for tel in tels]
-            impacts += impact_distances(primaries, row, exposed.model.view.positions[tels])
-        return Event(number, truth, tel_ids, images, impacts)
-
 
 def throw_showers(options: SimulationOptions, subarray: SubarrayDescription) -> Iterator[Batch]:
-    """Batches of showers, up to ``n_showers`` of the options, else without end."""
+    """Throw batches of showers, up to ``n_showers`` of the options, else without end."""
     observatory = Observatory(options, subarray)
     for rng, n, first_number in batch_sizes(options):
         yield observatory.throw(rng, n, first_number)
 
 
+def open_windows(options: SimulationOptions, subarray: SubarrayDescription) -> Iterator[Batch]:
+    """Expose windows with night-sky light and noise alone, of every telescope an event.
+
+    Events come from the direction of the pointing; energy, core and heights are not known.
+    """
+    observatory = Observatory(options, subarray)
+    no_light = PhotoElectrons(*(np.empty(0, dtype=kind) for kind in (int, int, float)))
+    pointing = np.radians([90 - options.zenith_deg, options.azimuth_deg])
+    truth = Truth(NOT_KNOWN, *pointing, *4 * [NOT_KNOWN])
+    for rng, n, first_number in batch_sizes(options):
+        # Only their number counts.
+        primaries = draw_primaries(rng, options, n, observatory.ground_m, TOP_M)
+        events = [Event(first_number + i, truth, [], [], []) for i in range(n)]
+        for model, readout in zip(observatory.models, observatory.readouts, strict=True):
+            tel_ids = model.view.tel_ids.tolist()
+            images = expose(rng, model.view.camera, no_light, n * len(tel_ids), readout)
+            for i, event in enumerate(events):
+                event.tel_ids.extend(tel_ids)
+                event.images.extend(images.row(i * len(tel_ids) + k) for k in range(len(tel_ids)))
+                event.impact_m.extend([NOT_KNOWN] * len(tel_ids))
+        yield Batch(primaries, first_number, events)
+
+
 def batch_sizes(options: SimulationOptions) -> Iterator[tuple[np.random.Generator, int, int]]:
-    """Generator, size and first number of each batch.
+    """Yield generator, size and first number of each batch.
 
     Every batch has a generator of its own, so that events do not depend on where one stops.
     """

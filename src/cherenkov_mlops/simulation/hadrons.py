@@ -58,17 +58,8 @@ def mean_multiplicity(energy_gev: np.ndarray) -> np.ndarray:
     return 1.5 * (0.88 + 0.44 * log_s + 0.118 * log_s**2)
 
 
-def _shares(rng: np.random.Generator, owner: np.ndarray, n_owners: int) -> np.ndarray:
-    """Random shares that add up to one for each owner (symmetric Dirichlet, concentration 0.5).
-
-    Few secondaries carry most of the energy, as with dn/dx = (1 - x)^k / x.
-    """
-    raw = rng.gamma(0.5, 1.0, owner.size) + 1e-12
-    return raw / np.bincount(owner, raw, minlength=n_owners)[owner]
-
-
 def _scattered(rng: np.random.Generator, particles: Particles) -> Particles:
-    """The same with transverse momenta: two exponentials added, in a random direction."""
+    """Add transverse momenta: the sum of two exponentials, in a random direction."""
     n = len(particles)
     momentum = rng.gamma(2.0, MEAN_TRANSVERSE_MOMENTUM / 2, n)
     angle = np.minimum(momentum / particles.energy, 0.5)
@@ -81,11 +72,14 @@ def _downward(particles: Particles, min_energy: float) -> Particles:
     return particles.select((particles.energy > min_energy) & (particles.direction[:, 2] < -0.2))
 
 
-def _produce_pions(rng: np.random.Generator, parents: Particles, energy: np.ndarray) -> Particles:
-    """Pions that share ``energy`` [GeV] of each parent at the parent's place."""
+def produce_pions(rng: np.random.Generator, parents: Particles, energy: np.ndarray) -> Particles:
+    """Draw the pions that share ``energy`` [GeV] of each parent at the parent's place."""
     number = np.maximum(rng.poisson(mean_multiplicity(energy)), 2)
     owner = np.repeat(np.arange(len(parents)), number)
-    share = _shares(rng, owner, len(parents))
+    # Symmetric Dirichlet, concentration 0.5: few secondaries carry most of the energy, as with
+    # dn/dx = (1 - x)^k / x.
+    raw = rng.gamma(0.5, 1.0, owner.size) + 1e-12
+    share = raw / np.bincount(owner, raw, minlength=len(parents))[owner]
     pions = Particles(
         parents.shower[owner],
         energy[owner] * share,
@@ -95,8 +89,8 @@ def _produce_pions(rng: np.random.Generator, parents: Particles, energy: np.ndar
     return _scattered(rng, _downward(pions, MIN_PHOTON))
 
 
-def _decay_to_photons(rng: np.random.Generator, pions: Particles) -> Particles:
-    """Two photons of each neutral pion, isotropic in its rest frame."""
+def decay_to_photons(rng: np.random.Generator, pions: Particles) -> Particles:
+    """Draw two photons of each neutral pion, isotropic in its rest frame."""
     n = len(pions)
     share, turn = rng.random(n), rng.uniform(0, 2 * np.pi, n)
     transverse = 2 * PION_HALF_MASS * np.sqrt(share * (1 - share))
@@ -109,22 +103,17 @@ def _decay_to_photons(rng: np.random.Generator, pions: Particles) -> Particles:
     return _downward(join(photons), MIN_PHOTON)
 
 
-def _decay_to_muons(rng: np.random.Generator, pions: Particles) -> Particles:
-    """The muon of each pion, with 0.573 to 1 of its energy (two-body decay, flat)."""
-    energy = pions.energy * rng.uniform(0.573, 1.0, len(pions))
-    return _downward(Particles(pions.shower, energy, pions.direction, pions.position), MIN_MUON)
-
-
-def _interact(
+def interact(
     rng: np.random.Generator, hadrons: Particles, is_nucleon: np.ndarray
 ) -> tuple[Particles, np.ndarray, Particles]:
-    """Next hadrons, which of them are nucleons, and the neutral pions.
+    """Draw the next hadrons, which of them are nucleons, and the neutral pions.
 
     A nucleon keeps half of its energy on average, flat from 0.1 to 0.9; a pion nothing
     (Gaisser, Engel and Resconi, "Cosmic Rays and Particle Physics", chapter 5).
     """
     kept = np.where(is_nucleon, rng.uniform(0.1, 0.9, len(hadrons)), 0.0)
-    pions = _produce_pions(rng, hadrons, hadrons.energy * (1 - kept))
+    pions = produce_pions(rng, hadrons, hadrons.energy * (1 - kept))
+    # Isospin: a third of the pions.
     is_neutral = rng.random(len(pions)) < 1 / 3
     leading = Particles(hadrons.shower, hadrons.energy * kept, hadrons.direction, hadrons.position)
     leading = _scattered(rng, _downward(leading.select(is_nucleon), MIN_HADRON))
@@ -133,12 +122,13 @@ def _interact(
     return join([leading, charged]), flags, pions.select(is_neutral)
 
 
-def _transport(
+def transport(
     rng: np.random.Generator, hadrons: Particles, is_nucleon: np.ndarray, ground_m: float
 ) -> tuple[Particles, np.ndarray, Particles]:
     """Hadrons where they interact, which are nucleons, and the pions that decay before."""
     depth = rng.exponential(interaction_length(hadrons.energy, is_nucleon))
     arrived = hadrons.advanced(depth)
+    # Whatever comes first, interaction or decay; below the limit decay is waited for.
     flown = np.linalg.norm(arrived.position - hadrons.position, axis=1)
     life = rng.exponential(PION_DECAY_LENGTH, len(hadrons)) * hadrons.energy
     decays = ~is_nucleon & ((life < flown) | (hadrons.energy < MIN_HADRON))
@@ -150,7 +140,7 @@ def _transport(
 
 
 def develop_hadrons(rng: np.random.Generator, protons: Particles, ground_m: float) -> HadronShower:
-    """Photons and muons of ``protons``, generation by generation, all showers side by side."""
+    """Follow ``protons``, generation by generation, all showers at once, to photons and muons."""
     depth = rng.exponential(interaction_length(protons.energy, np.ones(len(protons), bool)))
     first = protons.advanced(depth)
     # A primary that reaches the ground untouched has no shower; it stays as truth only.
@@ -158,10 +148,13 @@ def develop_hadrons(rng: np.random.Generator, protons: Particles, ground_m: floa
     hadrons, is_nucleon = first.select(alive), np.ones(alive.sum(), bool)
     photons, muons = [], []
     for _ in range(_MAX_GENERATIONS):
-        hadrons, is_nucleon, neutral = _interact(rng, hadrons, is_nucleon)
-        photons.append(_decay_to_photons(rng, neutral))
-        hadrons, is_nucleon, decayed = _transport(rng, hadrons, is_nucleon, ground_m)
-        muons.append(_decay_to_muons(rng, decayed))
+        hadrons, is_nucleon, neutral = interact(rng, hadrons, is_nucleon)
+        photons.append(decay_to_photons(rng, neutral))
+        hadrons, is_nucleon, decayed = transport(rng, hadrons, is_nucleon, ground_m)
+        # The muon has 0.573 to 1 of the pion's energy (two-body decay, flat).
+        energy = decayed.energy * rng.uniform(0.573, 1.0, len(decayed))
+        born = Particles(decayed.shower, energy, decayed.direction, decayed.position)
+        muons.append(_downward(born, MIN_MUON))
         if not len(hadrons):
             break
     return HadronShower(join(photons), join(muons), first)

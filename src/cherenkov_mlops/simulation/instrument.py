@@ -39,15 +39,6 @@ TELESCOPE_POSITIONS_M = {21: (-71.4, -30.4, 0.0), 22: (71.4, 30.4, 0.0)}
 _PULSE_RISE_NS, _PULSE_FALL_NS = 7.0, 9.0
 
 
-def _column(i: int) -> tuple[float, int]:
-    """Lowest pixel (in pitches) and number of pixels of column ``i`` of DigiCam."""
-    if i < 12:
-        return -(1 + 1.5 * i), 2 + 3 * i
-    if i < 36:
-        return (-17.5 if i % 2 else -17.0), 36
-    return -17 + 1.5 * (i - 36), 34 - 3 * (i - 36)
-
-
 def digicam_pixels() -> np.ndarray:
     """Positions [m] of DigiCam's 1296 hexagonal pixels, shape (1296, 2).
 
@@ -57,42 +48,19 @@ def digicam_pixels() -> np.ndarray:
     positions = []
     for i in range(N_COLUMNS):
         x = (i - (N_COLUMNS - 1) / 2 + 1 / 6) * np.sqrt(3) / 2
-        first, number = _column(i)
+        # Lowest pixel (in pitches) and number of pixels: the hexagon grows, stays, shrinks.
+        if i < 12:
+            first, number = -(1 + 1.5 * i), 2 + 3 * i
+        elif i < 36:
+            first, number = (-17.5 if i % 2 else -17.0), 36
+        else:
+            first, number = -17 + 1.5 * (i - 36), 34 - 3 * (i - 36)
         positions += [(x, first + j) for j in range(number)]
     return PIXEL_PITCH_M * np.array(positions)
 
 
-def _digicam_geometry() -> CameraGeometry:
-    x, y = digicam_pixels().T
-    return CameraGeometry(
-        name="DigiCam",
-        pix_id=np.arange(x.size),
-        pix_x=x * u.m,
-        pix_y=y * u.m,
-        pix_area=np.full(x.size, np.sqrt(3) / 2 * PIXEL_FLAT_M**2) * u.m**2,
-        pix_type=PixelShape.HEXAGON,
-        pix_rotation=30 * u.deg,
-        cam_rotation=0 * u.deg,
-        frame=CameraFrame(focal_length=EFFECTIVE_FOCAL_LENGTH_M * u.m),
-    )
-
-
-def _digicam_readout() -> CameraReadout:
-    time = np.arange(0, 152.0, 0.4)
-    pulse = np.exp(-time / _PULSE_FALL_NS) - np.exp(-time / _PULSE_RISE_NS)
-    return CameraReadout(
-        name="DigiCam",
-        sampling_rate=0.25 * u.GHz,
-        reference_pulse_shape=(pulse / pulse.max())[None],
-        reference_pulse_sample_width=0.4 * u.ns,
-        n_channels=1,
-        n_pixels=1296,
-        n_samples=50,
-    )
-
-
 def sst1m_pair() -> SubarrayDescription:
-    """The two SST-1M telescopes at Ondrejov (ids 21 and 22), 1296 pixels each.
+    """Describe the two SST-1M telescopes at Ondrejov (ids 21 and 22), 1296 pixels each.
 
     Optics and camera of Alispach et al. 2025, JCAP 02, 047.
     """
@@ -106,7 +74,30 @@ def sst1m_pair() -> SubarrayDescription:
         n_mirror_tiles=18,
         reflector_shape=ReflectorShape.DAVIES_COTTON,
     )
-    camera = CameraDescription("DigiCam", _digicam_geometry(), _digicam_readout())
+    x, y = digicam_pixels().T
+    geometry = CameraGeometry(
+        name="DigiCam",
+        pix_id=np.arange(x.size),
+        pix_x=x * u.m,
+        pix_y=y * u.m,
+        pix_area=np.full(x.size, np.sqrt(3) / 2 * PIXEL_FLAT_M**2) * u.m**2,
+        pix_type=PixelShape.HEXAGON,
+        pix_rotation=30 * u.deg,
+        cam_rotation=0 * u.deg,
+        frame=CameraFrame(focal_length=EFFECTIVE_FOCAL_LENGTH_M * u.m),
+    )
+    time = np.arange(0, 152.0, 0.4)
+    pulse = np.exp(-time / _PULSE_FALL_NS) - np.exp(-time / _PULSE_RISE_NS)
+    readout = CameraReadout(
+        name="DigiCam",
+        sampling_rate=0.25 * u.GHz,
+        reference_pulse_shape=(pulse / pulse.max())[None],
+        reference_pulse_sample_width=0.4 * u.ns,
+        n_channels=1,
+        n_pixels=1296,
+        n_samples=50,
+    )
+    camera = CameraDescription("DigiCam", geometry, readout)
     telescope = TelescopeDescription("SST_1M_DigiCam", optics, camera)
     return SubarrayDescription(
         name="SST1M_pair",
@@ -119,7 +110,7 @@ def sst1m_pair() -> SubarrayDescription:
 
 
 def read_subarray(path: Path) -> SubarrayDescription:
-    """The array described in ``path``, with effective focal lengths where these are known.
+    """Read the array described in ``path``, with effective focal lengths where these are known.
 
     Raises
     ------
@@ -129,6 +120,7 @@ def read_subarray(path: Path) -> SubarrayDescription:
     if not path.is_file():
         raise DataError(f"{path}: expected an HDF5 file with a subarray, found no file")
     try:
+        # Old simulations lack effective focal lengths, which ctapipe then refuses to use.
         subarray = SubarrayDescription.from_hdf(path, focal_length_choice="EQUIVALENT")
         lengths = [t.optics.effective_focal_length.to_value(u.m) for t in subarray.tel.values()]
         if np.isfinite(lengths).all():
@@ -173,35 +165,30 @@ class Camera:
         self.rotation = geometry.frame.rotation.to_value(u.rad)
         self.mirror_area = telescope.optics.mirror_area.to_value(u.m**2)
         self.mirror_radius = np.sqrt(self.mirror_area / np.pi)
-        self.window_ns = _window_ns(telescope.camera.readout)
-        self._points = np.stack([geometry.pix_x.to_value(u.m), geometry.pix_y.to_value(u.m)], 1)
-        self._pixel_area = geometry.pix_area.to_value(u.m**2)
-        self.night_sky = self._night_sky(telescope.camera.readout)
-        self.pixel_width = np.sqrt(np.median(self._pixel_area))
-        self.radius_rad = np.hypot(*self._points.T).max() / self.focal_length
+        sampling_ghz = telescope.camera.readout.sampling_rate.to_value(u.GHz)
+        self.window_ns = telescope.camera.readout.n_samples / sampling_ghz
+        points = np.stack([geometry.pix_x.to_value(u.m), geometry.pix_y.to_value(u.m)], 1)
+        pixel_area = geometry.pix_area.to_value(u.m**2)
+        solid_angle = np.median(pixel_area) / self.focal_length**2
+        window = INTEGRATED_SAMPLES / sampling_ghz
+        self.night_sky = NIGHT_SKY_RATE * self.mirror_area * solid_angle * window
+        self.pixel_width = np.sqrt(np.median(pixel_area))
+        self.radius_rad = np.hypot(*points.T).max() / self.focal_length
         self.flower = sparse.csr_array(
             geometry.neighbor_matrix_sparse + sparse.eye_array(self.n_pixels), dtype=np.float32
         )
-        self._make_raster()
-
-    def _night_sky(self, readout: CameraReadout) -> float:
-        solid_angle = np.median(self._pixel_area) / self.focal_length**2
-        window = INTEGRATED_SAMPLES / readout.sampling_rate.to_value(u.GHz)
-        return NIGHT_SKY_RATE * self.mirror_area * solid_angle * window
-
-    def _make_raster(self) -> None:
-        """Nearest pixel of each cell of a fine raster; -1 outside the camera."""
+        # Nearest pixel of each cell of a fine raster; -1 outside the camera.
         self._step = self.pixel_width / self._FINENESS
-        self._low = self._points.min(axis=0) - 2 * self.pixel_width
-        size = np.ceil((np.ptp(self._points, axis=0) + 4 * self.pixel_width) / self._step)
+        self._low = points.min(axis=0) - 2 * self.pixel_width
+        size = np.ceil((np.ptp(points, axis=0) + 4 * self.pixel_width) / self._step)
         self._size = size.astype(int)
         axes = [
             low + (np.arange(n) + 0.5) * self._step
             for low, n in zip(self._low, self._size, strict=True)
         ]
         cells = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
-        distance, pixel = KDTree(self._points).query(cells)
-        outside = distance > 0.62 * np.sqrt(self._pixel_area[pixel])
+        distance, pixel = KDTree(points).query(cells)
+        outside = distance > 0.62 * np.sqrt(pixel_area[pixel])
         self._raster = np.where(outside, -1, pixel).reshape(self._size)
 
     def pixels_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -216,8 +203,3 @@ class Camera:
         cosine, sine = np.cos(self.rotation), np.sin(self.rotation)
         x, y = fov_lat * self.focal_length, fov_lon * self.focal_length
         return x * cosine + y * sine, y * cosine - x * sine
-
-
-def _window_ns(readout: CameraReadout) -> float:
-    """Length [ns] of the readout window."""
-    return readout.n_samples / readout.sampling_rate.to_value(u.GHz)

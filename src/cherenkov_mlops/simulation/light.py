@@ -122,22 +122,20 @@ class LightModel:
         """Share of the light that gets through the air from ``height`` [m]."""
         return np.interp(height, self._heights, self._air)
 
-    def _geometry(self, segments: Segments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Lines from segments to telescopes (n, m, 3) [m], lengths [m], angles to the axes."""
-        line = self.view.positions[None] - segments.position[:, None]
-        distance = np.sqrt(np.einsum("nmi,nmi->nm", line, line))
-        along = np.einsum("nmi,ni->nm", line, segments.direction)
-        across = np.sqrt(np.maximum(distance**2 - along**2, 0.0))
-        return line, distance, np.arctan2(across, along)
-
     def expected(self, segments: Segments) -> np.ndarray:
         """Mean photo-electrons of each segment in each telescope's camera, shape (n, m).
 
         Electron track length x Frank-Tamm yield x angular density of the light x solid angle of
         the mirror x transmission of the air; zero for light from outside the field of view.
         """
-        line, distance, angle = self._geometry(segments)
+        # Lines from segments to telescopes (n, m, 3) [m], lengths [m], angles to the axes.
+        line = self.view.positions[None] - segments.position[:, None]
+        distance = np.sqrt(np.einsum("nmi,nmi->nm", line, line))
+        along = np.einsum("nmi,ni->nm", line, segments.direction)
+        across = np.sqrt(np.maximum(distance**2 - along**2, 0.0))
+        angle = np.arctan2(across, along)
         along_view = -(line @ self.view.axes[0]) / distance
+        # A margin of a degree: what the optics blur into the outermost pixels.
         seen = along_view > np.cos(self.view.camera.radius_rad + 0.02)
         rows, tels = np.nonzero(seen)
         height = segments.position[rows, 2]
@@ -156,7 +154,7 @@ class LightModel:
         image: np.ndarray,
         front: np.ndarray,
     ) -> PhotoElectrons:
-        """Photo-electrons of ``segments``, Poisson-distributed around ``expected`` (n, m).
+        """Draw photo-electrons of ``segments``, Poisson-distributed around ``expected`` (n, m).
 
         Parameters
         ----------
@@ -168,10 +166,15 @@ class LightModel:
         wanted = image[segments.shower] >= 0
         number = rng.poisson(np.where(wanted, expected, 0.0))
         rows, tels = np.nonzero(number)
+        # One row a photo-electron from here on.
         repeat = number[rows, tels]
         rows, tels = np.repeat(rows, repeat), np.repeat(tels, repeat)
-        place = self._emission_points(rng, segments, rows, tels)
-        line = self.view.positions[tels] + self._mirror_points(rng, rows.size) - place
+        place = self.emission_points(rng, segments, rows, tels)
+        # Each goes to a random place on the mirror, a disk.
+        radius = self.view.camera.mirror_radius * np.sqrt(rng.random(rows.size))
+        turn = rng.uniform(0, 2 * np.pi, rows.size)
+        disk = np.stack([radius * np.cos(turn), radius * np.sin(turn)], 1) @ self.view.axes[1:]
+        line = self.view.positions[tels] + disk - place
         distance = np.linalg.norm(line, axis=1)
         shower = segments.shower[rows]
         time = self.arrival_times(front[shower], place, distance)
@@ -179,10 +182,10 @@ class LightModel:
         hit = pixel >= 0
         return PhotoElectrons(image[shower, tels][hit], pixel[hit], time[hit])
 
-    def _emission_points(
+    def emission_points(
         self, rng: np.random.Generator, segments: Segments, rows: np.ndarray, tels: np.ndarray
     ) -> np.ndarray:
-        """Places [m] where the light for each photo-electron is emitted, shape (n, 3)."""
+        """Draw the places [m] where the light for each photo-electron is emitted, shape (n, 3)."""
         axis = segments.direction[rows]
         shift = rng.uniform(-0.5, 0.5, rows.size) * segments.length[rows]
         place = segments.position[rows] + axis * shift[:, None]
@@ -190,16 +193,11 @@ class LightModel:
         along = np.einsum("ni,ni->n", line, axis)
         towards = line - along[:, None] * axis
         across = np.linalg.norm(towards, axis=1)
+        # Offsets are towards the telescope, and across: the light of a cascade is symmetric.
         towards /= np.maximum(across, 1e-6)[:, None]
         angle = np.arctan2(across, along)
         offset = self.table.draw_offsets(rng, segments.age[rows], place[:, 2], angle)
         return place + towards * offset[:, :1] + np.cross(axis, towards) * offset[:, 1:]
-
-    def _mirror_points(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Places [m] on the mirror disk relative to its centre, shape (n, 3)."""
-        radius = self.view.camera.mirror_radius * np.sqrt(rng.random(n))
-        angle = rng.uniform(0, 2 * np.pi, n)
-        return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1) @ self.view.axes[1:]
 
     def arrival_times(
         self, front: np.ndarray, place: np.ndarray, distance: np.ndarray

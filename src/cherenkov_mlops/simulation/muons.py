@@ -37,15 +37,6 @@ def hit_by_muons(model: LightModel, muons: Particles, n_showers: int) -> np.ndar
     return pairs
 
 
-def _mirror_grid(model: LightModel, n: int) -> np.ndarray:
-    """``n`` equal parts of the mirror: their middles [m] relative to its centre, shape (n, 3)."""
-    k = np.arange(n) + 0.5
-    radius = model.view.camera.mirror_radius * np.sqrt(k / n)
-    # Fibonacci's spiral covers a disk evenly.
-    angle = np.pi * (1 + np.sqrt(5)) * k
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1) @ model.view.axes[1:]
-
-
 def draw_muon_light(
     rng: np.random.Generator,
     model: LightModel,
@@ -53,7 +44,7 @@ def draw_muon_light(
     image: np.ndarray,
     front: np.ndarray,
 ) -> PhotoElectrons:
-    """Photo-electrons of ``muons`` in the wanted images.
+    """Draw photo-electrons of ``muons`` in the wanted images.
 
     Light at the distance d from a straight track was emitted d / tan(theta) earlier and has the
     density yield / (2 pi d tan(theta)) (Vacanti et al. 1994, Astropart. Phys. 2, 1): followed
@@ -69,8 +60,13 @@ def draw_muon_light(
     rows, tels = np.nonzero(_distances(model, muons) < MAX_DISTANCE_M)
     keep = image[muons.shower[rows], tels] >= 0
     track, tels = muons.select(rows[keep]), tels[keep]
-    spots = model.view.positions[tels][:, None] + _mirror_grid(model, _N_PARTS)[None]
-    place, light = _emission(model, track, spots)
+    # Middles of equal parts of the mirror: Fibonacci's spiral covers a disk evenly.
+    part = np.arange(_N_PARTS) + 0.5
+    radius = model.view.camera.mirror_radius * np.sqrt(part / _N_PARTS)
+    turn = np.pi * (1 + np.sqrt(5)) * part
+    grid = np.stack([radius * np.cos(turn), radius * np.sin(turn)], 1) @ model.view.axes[1:]
+    spots = model.view.positions[tels][:, None] + grid[None]
+    place, light = emission(model, track, spots)
     number = rng.poisson(light)
     pairs, parts = np.nonzero(number)
     repeat = number[pairs, parts]
@@ -83,7 +79,7 @@ def draw_muon_light(
     return PhotoElectrons(image[shower, tels[pairs]][hit], pixel[hit], time[hit])
 
 
-def _emission(
+def emission(
     model: LightModel, track: Particles, spots: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where light for each spot (n, k, 3) is emitted (n, k, 3) [m], and photo-electrons (n, k)."""
@@ -91,21 +87,7 @@ def _emission(
     along = np.einsum("nki,ni->nk", line, track.direction)
     across = line - along[..., None] * track.direction[:, None]
     distance = np.maximum(np.linalg.norm(across, axis=2), 0.02)
-    angle, height = _cherenkov_angles(track, along, distance)
-    earlier = along - distance / np.maximum(angle, _MIN_ANGLE)
-    place = track.position[:, None] + track.direction[:, None] * earlier[..., None]
-    light = photo_electrons_per_metre() * angle * model.view.camera.mirror_area / _N_PARTS
-    light *= model.air(height) / (2 * np.pi * distance)
-    return place, np.where((angle > _MIN_ANGLE) & (earlier > 0), light, 0.0)
-
-
-def _cherenkov_angles(
-    track: Particles, along: np.ndarray, distance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cherenkov angles [rad] (0 below threshold) and heights [m] of emission.
-
-    Two rounds of: angle from height, height from distance over angle.
-    """
+    # Two rounds of: angle from height (0 below threshold), height from distance over angle.
     atmosphere, down = standard_atmosphere(), track.direction[:, 2:]
     spot_height = track.position[:, 2:] + along * down
     height = spot_height
@@ -114,4 +96,8 @@ def _cherenkov_angles(
         square = 2 * atmosphere.refractivity(height) - (MUON_MASS_GEV / energy) ** 2
         angle = np.sqrt(np.maximum(square, 0.0))
         height = spot_height - down * distance / np.maximum(angle, _MIN_ANGLE)
-    return angle, height
+    earlier = along - distance / np.maximum(angle, _MIN_ANGLE)
+    place = track.position[:, None] + track.direction[:, None] * earlier[..., None]
+    light = photo_electrons_per_metre() * angle * model.view.camera.mirror_area / _N_PARTS
+    light *= model.air(height) / (2 * np.pi * distance)
+    return place, np.where((angle > _MIN_ANGLE) & (earlier > 0), light, 0.0)

@@ -71,18 +71,10 @@ class SimulationOptions:
     waveforms: bool = False
 
     def __post_init__(self) -> None:
-        problems = [text for is_wrong, text in self._checks() if is_wrong]
-        if problems:
-            raise UserError("\n".join(f"simulate: {text}" for text in problems))
-
-    def _checks(self) -> list[tuple[bool, str]]:
-        """Pairs of (is wrong, what to write) for every option."""
-        return [*self._particle_checks(), *self._direction_checks()]
-
-    def _particle_checks(self) -> list[tuple[bool, str]]:
         known = ", ".join(PRIMARY_IDS)
         energies = (self.energy_min_tev, self.energy_max_tev)
-        return [
+        # Whether an option is wrong, and what to write.
+        checks = [
             (
                 self.particle not in PRIMARY_IDS,
                 f"particle: expected one of {known}, got {self.particle!r}",
@@ -108,10 +100,6 @@ class SimulationOptions:
                 )
             ),
             (self.seed < 0, f"seed: expected 0 or more, got {self.seed}"),
-        ]
-
-    def _direction_checks(self) -> list[tuple[bool, str]]:
-        return [
             (
                 not (0 <= self.viewcone_deg <= MAX_OFFSET_DEG),
                 f"viewcone_deg: expected 0 to {MAX_OFFSET_DEG:g}, got {self.viewcone_deg}",
@@ -138,6 +126,8 @@ class SimulationOptions:
                 f"scatter_radius_m: expected 0 to 10000, got {self.scatter_radius_m}",
             ),
         ]
+        if problems := [text for is_wrong, text in checks if is_wrong]:
+            raise UserError("\n".join(f"simulate: {text}" for text in problems))
 
     @property
     def primary_id(self) -> int:

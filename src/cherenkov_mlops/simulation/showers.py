@@ -50,7 +50,7 @@ class Particles:
         return Particles(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def advanced(self, depth: np.ndarray) -> "Particles":
-        """The same, after ``depth`` [g/cm2] along their way."""
+        """Move all by ``depth`` [g/cm2] along their way."""
         atmosphere = standard_atmosphere()
         start = atmosphere.depth(self.position[:, 2])
         cosine = -self.direction[:, 2]
@@ -58,7 +58,7 @@ class Particles:
         return self.moved((self.position[:, 2] - height) / cosine)
 
     def moved(self, distance: np.ndarray) -> "Particles":
-        """The same, ``distance`` [m] further on their way."""
+        """Move all by ``distance`` [m] on their way."""
         position = self.position + self.direction * distance[:, None]
         return Particles(self.shower, self.energy, self.direction, position)
 
@@ -82,6 +82,7 @@ def pointing_axes(alt: float, az: float) -> np.ndarray:
 
 def tilted(direction: np.ndarray, angle: np.ndarray, azimuth: np.ndarray) -> np.ndarray:
     """Unit vectors (n, 3), each turned away by ``angle`` [rad] at ``azimuth`` [rad] around it."""
+    # Any vector that is not nearly parallel gives a perpendicular one.
     helper = np.where(np.abs(direction[:, 2:]) > 0.9, [[1.0, 0, 0]], [[0, 0, 1.0]])
     first = np.cross(direction, helper)
     first /= np.linalg.norm(first, axis=1, keepdims=True)
@@ -114,6 +115,7 @@ def draw_energies(rng: np.random.Generator, options: SimulationOptions, n: int) 
     """``n`` energies [TeV] from the power law of the options, by inverse cumulation."""
     low, high = options.energy_min_tev, options.energy_max_tev
     power, quantile = options.spectral_index + 1, rng.random(n)
+    # E^-1 integrates to a logarithm.
     if abs(power) < 1e-9:
         return low * (high / low) ** quantile
     return (low**power + quantile * (high**power - low**power)) ** (1 / power)
@@ -123,6 +125,7 @@ def draw_directions(rng: np.random.Generator, options: SimulationOptions, n: int
     """``n`` unit vectors (n, 3) towards the origin: a point, or uniform in the cone."""
     axes = pointing_axes(*np.radians([90 - options.zenith_deg, options.azimuth_deg]))
     if options.viewcone_deg > 0:
+        # Uniform in solid angle.
         cosine = rng.uniform(np.cos(np.radians(options.viewcone_deg)), 1, n)
         angle, turn = np.arccos(cosine), rng.uniform(0, 2 * np.pi, n)
     else:
@@ -137,6 +140,7 @@ def draw_primaries(
     """``n`` primaries on their way to cores on a disk at ``ground_m``, from height ``top_m``."""
     origin = draw_directions(rng, options, n)
     energy = draw_energies(rng, options, n)
+    # The root makes cores uniform on the disk, which lies flat whatever the zenith angle.
     radius = options.scatter_radius_m * np.sqrt(rng.random(n))
     angle = rng.uniform(0, 2 * np.pi, n)
     core = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
@@ -257,6 +261,7 @@ def depths_of_maximum(cascades: Cascades, n_showers: int) -> np.ndarray:
     grid = np.arange(7.5, 1100.0, 15.0)
     t = (grid - depth[:, None]) / RADIATION_LENGTH
     electrons = electrons_at(np.maximum(t, 1e-6), cascades.beta[:, None], start.energy[:, None])
+    # A sparse matrix adds up the cascades of each shower.
     cells = (start.shower, np.arange(len(cascades)))
     owner = sparse.csr_array((np.ones(len(cascades)), cells), shape=(n_showers, len(cascades)))
     total = owner @ np.where(t > 0, electrons, 0.0)

@@ -33,8 +33,7 @@ from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import DataLevel, EventSource
 
 from cherenkov_mlops.simulation.atmosphere import TOP_M, standard_atmosphere
-from cherenkov_mlops.simulation.dark import open_windows
-from cherenkov_mlops.simulation.events import Batch, Event, throw_showers
+from cherenkov_mlops.simulation.events import Batch, Event, open_windows, throw_showers
 from cherenkov_mlops.simulation.instrument import read_subarray, sst1m_pair
 from cherenkov_mlops.simulation.light import WAVELENGTHS_NM
 from cherenkov_mlops.simulation.options import SimulationOptions
@@ -86,7 +85,7 @@ class ShowerSource(EventSource):
 
     @staticmethod
     def is_compatible(file_path: str) -> bool:
-        """False: showers come from no file."""
+        """Return False: showers come from no file."""
         return False
 
     @property
@@ -183,7 +182,8 @@ class ShowerSource(EventSource):
                 self.n_images += len(event.tel_ids)
                 self.n_thrown = event.number
                 row = event.number - batch.first_number
-                if self._is_enough():
+                # Showers thrown behind the last one that is written do not count.
+                if self._n_wanted is not None and self.n_images >= self._n_wanted:
                     self._count(batch, row + 1)
                     yield self._fill(event, times[row])
                     return
@@ -193,26 +193,36 @@ class ShowerSource(EventSource):
             if not self.n_images and self.n_thrown >= GIVE_UP_AFTER:
                 return
 
-    def _is_enough(self) -> bool:
-        return self._n_wanted is not None and self.n_images >= self._n_wanted
-
     def _count(self, batch: Batch, n: int) -> None:
         """Add the first ``n`` showers of ``batch`` to the histogram of thrown ones."""
         if self.options.particle == "nsb":
             return
         distance = np.hypot(*batch.primaries.core[:n].T)
         energy = batch.primaries.particles.energy[:n] / 1000
+        # Rounding may put a shower just outside of the range that it was drawn from.
         edges = [distance.clip(*self._bins[0][[0, -1]]), energy.clip(*self._bins[1][[0, -1]])]
         self._thrown += np.histogram2d(*edges, bins=self._bins)[0]
 
     def _fill(self, event: Event, time: Time) -> ArrayEventContainer:
-        """The event in ctapipe's containers."""
+        """Put the event into ctapipe's containers."""
+        truth = event.truth
+        shower = SimulatedShowerContainer(
+            energy=truth.energy_tev * u.TeV,
+            alt=np.degrees(truth.alt) * u.deg,
+            az=np.degrees(truth.az) * u.deg,
+            core_x=truth.core_x * u.m,
+            core_y=truth.core_y * u.m,
+            h_first_int=truth.h_first_int * u.m,
+            x_max=truth.x_max * u.g / u.cm**2,
+            starting_grammage=self._starting_grammage,
+            shower_primary_id=np.int16(self.options.primary_id),
+        )
         data = ArrayEventContainer(
             count=event.number - 1,
             index=EventIndexContainer(
                 obs_id=np.int32(self.options.observation_id), event_id=np.int64(event.number)
             ),
-            simulation=SimulatedEventContainer(shower=self._shower(event)),
+            simulation=SimulatedEventContainer(shower=shower),
             trigger=TriggerContainer(
                 time=time, tels_with_trigger=event.tel_ids, event_type=EventType.SUBARRAY
             ),
@@ -242,18 +252,3 @@ class ShowerSource(EventSource):
                 ),
             )
         return data
-
-    def _shower(self, event: Event) -> SimulatedShowerContainer:
-        """The truth, in ctapipe's units."""
-        truth = event.truth
-        return SimulatedShowerContainer(
-            energy=truth.energy_tev * u.TeV,
-            alt=np.degrees(truth.alt) * u.deg,
-            az=np.degrees(truth.az) * u.deg,
-            core_x=truth.core_x * u.m,
-            core_y=truth.core_y * u.m,
-            h_first_int=truth.h_first_int * u.m,
-            x_max=truth.x_max * u.g / u.cm**2,
-            starting_grammage=self._starting_grammage,
-            shower_primary_id=np.int16(self.options.primary_id),
-        )

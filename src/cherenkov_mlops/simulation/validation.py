@@ -25,7 +25,7 @@ INTENSITY_EDGES = (50.0, 100.0, 200.0, 1000.0, np.inf)
 def image_parameters(
     events: Iterable[Event], subarray: SubarrayDescription, cleaning: dict | None = None
 ) -> pd.DataFrame:
-    """ctapipe's parameters of all images of ``events``, one row each.
+    """Compute ctapipe's parameters of all images of ``events``, one row each.
 
     Columns: ``intensity`` [p.e.], ``length`` and ``width`` [deg], ``n_islands``,
     ``impact`` [m], ``energy`` [TeV].
@@ -37,34 +37,25 @@ def image_parameters(
     """
     config = Config({"TailcutsImageCleaner": cleaning or {}})
     process = ImageProcessor(subarray=subarray, config=config)
-    rows = [row for event in events for row in _parameters_of(event, process)]
-    return pd.DataFrame(
-        rows, columns=["intensity", "length", "width", "n_islands", "impact", "energy"]
-    )
-
-
-def _parameters_of(event: Event, process: ImageProcessor) -> list[tuple]:
-    """One tuple an image."""
-    data = ArrayEventContainer()
-    for tel_id, image in zip(event.tel_ids, event.images, strict=True):
-        data.dl1.tel[tel_id] = DL1CameraContainer(image=image.charge, peak_time=image.peak_time)
-    process(data)
-    found = [data.dl1.tel[tel_id].parameters for tel_id in event.tel_ids]
-    return [
-        (
-            p.hillas.intensity,
-            p.hillas.length.to_value("deg"),
-            p.hillas.width.to_value("deg"),
-            p.morphology.n_islands,
-            impact,
-            event.truth.energy_tev,
-        )
-        for p, impact in zip(found, event.impact_m, strict=True)
-    ]
+    columns = ["intensity", "length", "width", "n_islands", "impact", "energy"]
+    rows = []
+    for event in events:
+        data = ArrayEventContainer()
+        for tel_id, image in zip(event.tel_ids, event.images, strict=True):
+            camera = DL1CameraContainer(image=image.charge, peak_time=image.peak_time)
+            data.dl1.tel[tel_id] = camera
+        process(data)
+        for tel_id, impact in zip(event.tel_ids, event.impact_m, strict=True):
+            found = data.dl1.tel[tel_id].parameters
+            shape = (found.hillas.length.to_value("deg"), found.hillas.width.to_value("deg"))
+            islands = found.morphology.n_islands
+            energy = event.truth.energy_tev
+            rows.append((found.hillas.intensity, *shape, islands, impact, energy))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def parameters_in_file(path: Path) -> pd.DataFrame:
-    """``intensity`` [p.e.], ``length``, ``width`` [deg], ``n_islands`` of a DL1 file's images."""
+    """Read ``intensity`` [p.e.], ``length``, ``width`` [deg], ``n_islands`` from a DL1 file."""
     with TableLoader(path, focal_length_choice="EQUIVALENT") as loader:
         found = loader.read_telescope_events(dl2=False, simulated=False)
     names = {
@@ -82,7 +73,7 @@ def parameters_in_file(path: Path) -> pd.DataFrame:
 
 
 def primaries_in_file(path: Path, repeats: int, ground_m: float) -> Primaries:
-    """The gammas of a DL1 file, each ``repeats`` times, on their way from the top of the air."""
+    """Read the gammas of a DL1 file, each ``repeats`` times, at the top of the air."""
     with tables.open_file(path) as file:
         shower = np.repeat(file.root.simulation.event.subarray.shower.read(), repeats)
     alt, az = np.radians(shower["true_alt"]), np.radians(shower["true_az"])
@@ -118,7 +109,7 @@ def simulate_images(
 
 
 def medians_by_intensity(images: pd.DataFrame) -> pd.DataFrame:
-    """Number and median ``length`` and ``width`` in each of :data:`INTENSITY_EDGES`."""
+    """Compute number and median ``length`` and ``width`` in each of :data:`INTENSITY_EDGES`."""
     bins = pd.cut(images["intensity"], INTENSITY_EDGES)
     grouped = images.groupby(bins, observed=False)
     medians = grouped[["length", "width"]].median()

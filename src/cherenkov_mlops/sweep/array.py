@@ -2,13 +2,10 @@
 
 import logging
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 from cherenkov_mlops.cluster import slurm
 from cherenkov_mlops.cluster.jobs import Request, job_environment, make_request, refuse_excess
 from cherenkov_mlops.commands.submit import ANY_STAGE, record_jobs
-from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.errors import SweepFailed, UserError
 from cherenkov_mlops.pipeline.lifecycle import first_incomplete
 from cherenkov_mlops.pipeline.record import RunRecord
@@ -31,7 +28,7 @@ MAX_ARRAY_SIZE = 1001
 
 
 def submit_sweep(sweep: Sweep, at_once: int | None = None) -> list[str]:
-    """Numbers of the arrays, and of the job that makes the page when they have ended.
+    """Submit what is not complete, and a job that makes the page when all have ended.
 
     Parameters
     ----------
@@ -40,6 +37,11 @@ def submit_sweep(sweep: Sweep, at_once: int | None = None) -> list[str]:
     at_once : int, optional
         How many jobs of an array may run at a time.
 
+    Returns
+    -------
+    list of str
+        Numbers of the arrays, and of the job that makes the page.
+
     Raises
     ------
     UserError
@@ -47,24 +49,44 @@ def submit_sweep(sweep: Sweep, at_once: int | None = None) -> list[str]:
     ConfigError
         The jobs ask for more than a partition has.
     """
-    config = _common(sweep)
+    config = sweep.runs[0]
+    if any(each.slurm != config.slurm for each in sweep.runs):
+        raise UserError(
+            f"{sweep.path}: expected one section 'slurm' for all runs, for they are one array; "
+            "write it under 'config', and sweep something else"
+        )
     # An array runs whole runs: it asks for what the stage asks for that needs most.
     array = make_request("sweep", config.slurm, gpu=True, long=True)
     collect = make_request("collect", config.slurm)
     refuse_excess([array, collect], slurm.read_partitions(), config)
     write_configs(sweep)
+    # Complete runs take no place in the queue.
     todo = [each for each in sweep.runs if not is_complete(each, last_stage(sweep))]
+    settings = job_environment(config.slurm)
+    limit = f"%{at_once}" if at_once else ""
+    size = read_max_array_size()
     jobs: list[str] = []
     try:
-        for number, runs in enumerate(_chunks(todo, read_max_array_size())):
-            jobs.append(_submit_array(sweep, array, runs, number, at_once))
+        for number, start in enumerate(range(0, len(todo), size)):
+            runs = todo[start : start + size]
+            # A task of the array takes the line of its number.
+            listed = sweep.folder / "configs" / f"array_{number}.txt"
+            paths = [str(config_path(sweep, each).absolute()) for each in runs]
+            write_text_atomically(listed, "\n".join(paths) + "\n")
+            options = _options(sweep, array, "slurm-%A_%a")
+            options.append(f"--array=0-{len(runs) - 1}{limit}")
+            arguments = [str(listed.absolute()), "--until", last_stage(sweep)]
+            jobs.append(slurm.submit(array.script, arguments, options, settings))
+            for index, each in enumerate(runs):
+                record_jobs(RunDir(each.run_path), [(ANY_STAGE, f"{jobs[-1]}_{index}")])
         options = _options(sweep, collect, "collect-%j")
         if jobs:
+            # After any end, a bad one too: the page says what failed.
             options.append(f"--dependency=afterany:{':'.join(jobs)}")
-        settings = job_environment(config.slurm)
         path = str(sweep.path.absolute())
         jobs.append(slurm.submit(collect.script, [path], options, settings))
     except UserError:
+        # All or nothing: half a sweep in the queue would be submitted a second time.
         if jobs:
             slurm.cancel(jobs)
         raise
@@ -72,45 +94,14 @@ def submit_sweep(sweep: Sweep, at_once: int | None = None) -> list[str]:
     return jobs
 
 
-def _common(sweep: Sweep) -> RunConfig:
-    first = sweep.runs[0]
-    if any(each.slurm != first.slurm for each in sweep.runs):
-        raise UserError(
-            f"{sweep.path}: expected one section 'slurm' for all runs, for they are one array; "
-            "write it under 'config', and sweep something else"
-        )
-    return first
-
-
-def _submit_array(
-    sweep: Sweep, request: Request, runs: list[RunConfig], number: int, at_once: int | None
-) -> str:
-    listed = sweep.folder / "configs" / f"array_{number}.txt"
-    paths = [str(config_path(sweep, config).absolute()) for config in runs]
-    write_text_atomically(listed, "\n".join(paths) + "\n")
-    limit = f"%{at_once}" if at_once else ""
-    options = [
-        *_options(sweep, request, "slurm-%A_%a"),
-        f"--array=0-{len(runs) - 1}{limit}",
-    ]
-    arguments = [str(listed.absolute()), "--until", last_stage(sweep)]
-    job = slurm.submit(request.script, arguments, options, job_environment(runs[0].slurm))
-    for index, config in enumerate(runs):
-        record_jobs(RunDir(config.run_path), [(ANY_STAGE, f"{job}_{index}")])
-    return job
-
-
 def _options(sweep: Sweep, request: Request, log_name: str) -> list[str]:
+    """Options of ``sbatch``; its logs go into the folder of the sweep."""
     logs = sweep.folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    # SLURM replaces what stands behind a percent sign.
     folder = str(logs.absolute()).replace("%", "%%")
     named = [f"--job-name={sweep.path.stem}-{request.stage}", f"--output={folder}/{log_name}.log"]
     return [*named, *request.options()]
-
-
-def _chunks(runs: list[RunConfig], size: int) -> Iterator[list[RunConfig]]:
-    for start in range(0, len(runs), size):
-        yield runs[start : start + size]
 
 
 def read_max_array_size() -> int:
@@ -133,29 +124,19 @@ def collect(sweep: Sweep) -> None:
         if is_complete(config, last_stage(sweep)):
             states[config.run.name] = {"state": "complete"}
             continue
-        state, reason = _what_happened(config)
-        states[config.run.name] = {"state": state, "command": repeat_command(sweep, config)}
+        # The first stage that is not complete, and what is known about it.
+        record = RunRecord.read(RunDir(config.run_path))
+        stage = first_incomplete(record)
+        state = record.state(stage) or "not started"
+        attempts = record.content["stages"].get(stage, {}).get("attempts", [])
+        error = attempts[-1].get("error") if attempts else None
+        reason = f": {error}" if error else f"; logs: {sweep.folder / 'logs'}"
+        command = repeat_command(sweep, config)
+        states[config.run.name] = {"state": state, "command": command}
         failed.append(
-            f"{config.run.name} (run {number}): {reason}; to repeat: "
-            f"{repeat_command(sweep, config)}"
+            f"{config.run.name} (run {number}): {stage}: {state}{reason}; to repeat: {command}"
         )
     write_state(sweep, states)
     write_pages(sweep)
     if failed:
         raise SweepFailed(failed)
-
-
-def _what_happened(config: RunConfig) -> tuple[str, str]:
-    """State of the first stage that is not complete, and what is known about it."""
-    run_dir = RunDir(config.run_path)
-    record = RunRecord.read(run_dir)
-    stage = first_incomplete(record)
-    state = record.state(stage) or "not started"
-    attempts = record.content["stages"].get(stage, {}).get("attempts", [])
-    error = attempts[-1].get("error") if attempts else None
-    return state, f"{stage}: {state}" + (f": {error}" if error else _from_log(run_dir.logs))
-
-
-def _from_log(folder: Path) -> str:
-    """Where to look, for a run of which nothing was recorded."""
-    return f"; logs: {folder.parent.parent.parent / 'logs'}"

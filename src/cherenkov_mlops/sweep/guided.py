@@ -2,11 +2,14 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.text import to_yaml
@@ -17,6 +20,7 @@ from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
 from cherenkov_mlops.sweep.pages import write_pages
 from cherenkov_mlops.sweep.plan import Sweep, make_run
+from cherenkov_mlops.sweep.points import few_digits
 from cherenkov_mlops.sweep.running import check_files, config_path, run_side_by_side
 from cherenkov_mlops.tasks import TASKS
 
@@ -24,7 +28,6 @@ log = logging.getLogger(__name__)
 
 #: Runs on the page at the end: the best ones.
 N_SHOWN = 10
-_SIGNIFICANT_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ByValidation:
     name: str = "best_val_loss"
 
     def badness(self, loss: float) -> float:
-        """The loss; infinite for NaN."""
+        """Return the loss; infinite for NaN."""
         return float("inf") if math.isnan(loss) else loss
 
 
@@ -45,7 +48,8 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
     """Run as many trials as ``random.n_runs`` says, each round by what is known before it.
 
     What Optuna knows is in ``optuna.journal`` of the sweep's folder; the same command goes on, and
-    a larger ``n_runs`` adds trials.
+    a larger ``n_runs`` adds trials. Several processes, or jobs of a cluster, may run the same
+    command at a time: they share the trials.
 
     Raises
     ------
@@ -55,76 +59,30 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
         No trial was completed.
     """
     optuna = _import_optuna(sweep)
-    metric = _find_metric(sweep)
+    metric = find_metric(sweep)
     check_files(sweep)
-    study = _open_study(optuna, sweep)
-    distributions = _distributions(optuna, sweep)
-    open_trials = [t.number for t in study.get_trials(states=[optuna.trial.TrialState.RUNNING])]
-    while todo := _next_round(study, sweep, distributions, open_trials, n_lanes):
-        _run_round(sweep, study, todo, metric, n_lanes)
-        open_trials = []
-    _tell_best(sweep, study, metric)
-
-
-def _next_round(
-    study: Any, sweep: Sweep, distributions: dict[str, Any], left_open: list[int], n_lanes: int
-) -> dict[int, RunConfig]:
-    """Number of a trial -> its run: those left open, or new ones."""
-    n_left = sweep.options.random.n_runs - len(study.trials)
-    numbers = left_open or [
-        study.ask(distributions).number for _ in range(min(n_lanes, max(n_left, 0)))
-    ]
-    trials = {trial.number: trial for trial in study.trials}
-    return {number: _make(sweep, number, trials[number].params) for number in numbers}
-
-
-def _make(sweep: Sweep, number: int, params: dict[str, Any]) -> RunConfig:
-    """The run of a trial; its configuration is written."""
-    values = {key: _value(sweep.options.random.keys[key], drawn) for key, drawn in params.items()}
-    config = make_run(sweep, f"trial_{number:03d}", values)
-    write_text_atomically(config_path(sweep, config), to_yaml(config.dump()))
-    return config
-
-
-def _value(given: Any, drawn: Any) -> Any:
-    """What an option gets: an item of a list, or a number with few digits."""
-    if isinstance(given, list):
-        return given[drawn]
-    return float(f"{drawn:.{_SIGNIFICANT_DIGITS}g}") if isinstance(drawn, float) else drawn
-
-
-def _run_round(
-    sweep: Sweep,
-    study: Any,
-    todo: dict[int, RunConfig],
-    metric: Metric | ByValidation,
-    n_lanes: int,
-) -> None:
-    numbers = {config.run.name: number for number, config in todo.items()}
-    for ended in run_side_by_side(sweep, list(todo.values()), n_lanes):
-        number = numbers[ended.job.name]
-        if ended.code:
-            study.tell(number, state=import_module("optuna").trial.TrialState.FAIL)
-        else:
-            study.tell(number, float(metric.badness(_result(todo[number], metric))))
-
-
-def _result(config: RunConfig, metric: Metric | ByValidation) -> float:
-    results = read_results(RunDir(config.run_path).metrics)
-    if metric is BY_VALIDATION:
-        stored = results.facts.get(metric.name)
-    else:
-        stored = results.metrics[metric.name]["value"]
-    return float("nan") if stored is None else float(stored)
-
-
-def _tell_best(sweep: Sweep, study: Any, metric: Metric | ByValidation) -> None:
-    """Say which trial was the best, and write the page about the best ones."""
-    done = sorted(_completed(study), key=lambda trial: trial.value)
+    study = open_study(optuna, sweep)
+    while True:
+        # A claim is given back after the result was told: nobody runs the trial again.
+        with ExitStack() as claims:
+            todo = claim_trials(optuna, study, sweep, n_lanes, claims)
+            if not todo:
+                break
+            numbers = {config.run.name: number for number, config in todo.items()}
+            for ended in run_side_by_side(sweep, list(todo.values()), n_lanes):
+                number = numbers[ended.job.name]
+                if ended.code:
+                    study.tell(number, state=optuna.trial.TrialState.FAIL)
+                else:
+                    badness = metric.badness(_result(todo[number], metric))
+                    study.tell(number, float(badness))
+    done = [trial for trial in study.trials if trial.value is not None]
     if not done:
         raise SweepFailed(
             [f"{sweep.path}: no trial was completed; look at {sweep.folder / 'logs'}"]
         )
+    done.sort(key=lambda trial: trial.value)
+    # The best come first; what is told to Optuna is a badness, whatever the metric's direction.
     runs = [_make(sweep, trial.number, trial.params) for trial in done[:N_SHOWN]]
     values = ", ".join(
         f"{key} {_value(sweep.options.random.keys[key], drawn)}"
@@ -137,11 +95,85 @@ def _tell_best(sweep: Sweep, study: Any, metric: Metric | ByValidation) -> None:
     write_pages(replace(sweep, runs=runs))
 
 
-def _completed(study: Any) -> Iterator[Any]:
-    return (trial for trial in study.trials if trial.value is not None)
+def claim_trials(
+    optuna: ModuleType, study: Any, sweep: Sweep, n_lanes: int, claims: ExitStack
+) -> dict[int, RunConfig]:
+    """Take trials for this process: those that were asked for and never told, else new ones.
+
+    Parameters
+    ----------
+    optuna : module
+        Optuna.
+    study : optuna.study.Study
+        What is known.
+    sweep : Sweep
+        The sweep file.
+    n_lanes : int
+        How many at most.
+    claims : contextlib.ExitStack
+        Gets a lock a trial, which is free again when this process lets go of it, or dies: so a
+        trial that nobody works at is told from one that runs elsewhere.
+
+    Returns
+    -------
+    dict of int to RunConfig
+        Number of a trial -> its run, whose configuration is written.
+    """
+    locks = sweep.folder / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    taken = []
+    # One process asks at a time: else two would both see the last trial that is left.
+    with FileLock(locks / "asking"):
+        left_open = study.get_trials(states=[optuna.trial.TrialState.RUNNING])
+        for number in [trial.number for trial in left_open]:
+            if len(taken) < n_lanes:
+                # Held by the process that works at it.
+                with suppress(Timeout):
+                    claims.enter_context(FileLock(locks / f"trial_{number:03d}", blocking=False))
+                    # It may have come to its end since it was looked at.
+                    if study.trials[number].state is optuna.trial.TrialState.RUNNING:
+                        taken.append(number)
+        # What was begun comes first: its result is what the next draws can learn from.
+        n_left = sweep.options.random.n_runs - len(study.trials)
+        n_new = 0 if taken else max(min(n_lanes, n_left), 0)
+        for _ in range(n_new):
+            # Seeded for each trial: a process that goes on, or one beside this, would else draw
+            # the first values again.
+            seed = np.random.SeedSequence([sweep.options.random.seed, len(study.trials)])
+            study.sampler = optuna.samplers.TPESampler(seed=int(seed.generate_state(1)[0]))
+            number = study.ask(_distributions(optuna, sweep)).number
+            claims.enter_context(FileLock(locks / f"trial_{number:03d}", blocking=False))
+            taken.append(number)
+    trials = {trial.number: trial for trial in study.trials}
+    return {number: _make(sweep, number, trials[number].params) for number in taken}
+
+
+def _make(sweep: Sweep, number: int, params: dict[str, Any]) -> RunConfig:
+    """Make the run of a trial, and write its configuration."""
+    values = {key: _value(sweep.options.random.keys[key], drawn) for key, drawn in params.items()}
+    config = make_run(sweep, f"trial_{number:03d}", values)
+    write_text_atomically(config_path(sweep, config), to_yaml(config.dump()))
+    return config
+
+
+def _value(given: Any, drawn: Any) -> Any:
+    """Make what an option gets: an item of a list, or a number with few digits."""
+    if isinstance(given, list):
+        return given[drawn]
+    return few_digits(drawn) if isinstance(drawn, float) else drawn
+
+
+def _result(config: RunConfig, metric: Metric | ByValidation) -> float:
+    results = read_results(RunDir(config.run_path).metrics)
+    if metric is BY_VALIDATION:
+        stored = results.facts.get(metric.name)
+    else:
+        stored = results.metrics[metric.name]["value"]
+    return float("nan") if stored is None else float(stored)
 
 
 def _import_optuna(sweep: Sweep) -> ModuleType:
+    # Optional, and slow to import: other sweeps do without.
     try:
         return import_module("optuna")
     except ImportError as error:
@@ -151,7 +183,8 @@ def _import_optuna(sweep: Sweep) -> ModuleType:
         ) from error
 
 
-def _find_metric(sweep: Sweep) -> Metric | ByValidation:
+def find_metric(sweep: Sweep) -> Metric | ByValidation:
+    """Find the metric that ``guided_by`` names, or the loss of the validation set."""
     name, tasks = sweep.options.random.guided_by, sweep.runs[0].tasks
     if any(config.tasks != tasks for config in sweep.runs):
         raise UserError(f"{sweep.path}: random.guided_by: expected runs of one task, got several")
@@ -170,16 +203,17 @@ def _find_metric(sweep: Sweep) -> Metric | ByValidation:
     return known[name]
 
 
-def _open_study(optuna: ModuleType, sweep: Sweep) -> Any:
+def open_study(optuna: ModuleType, sweep: Sweep) -> Any:
+    """Open the study of the folder; raise ``UserError`` if another metric guided it so far."""
     sweep.folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     backend = optuna.storages.journal.JournalFileBackend(str(sweep.folder / "optuna.journal"))
     study = optuna.create_study(
         study_name=sweep.path.stem,
         storage=optuna.storages.JournalStorage(backend),
-        sampler=optuna.samplers.TPESampler(seed=sweep.options.random.seed),
         load_if_exists=True,
     )
+    # Results of two metrics cannot be compared: one study has one for good.
     name = sweep.options.random.guided_by
     before = study.user_attrs.get("guided_by", name)
     if before != name:

@@ -1,6 +1,5 @@
 """Sweep files: one YAML that makes the configurations of many runs."""
 
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +105,7 @@ class Sweep:
     @property
     def folder(self) -> Path:
         """Folder of all that the sweep makes."""
-        return folder_of(self.path, self.options)
+        return self.options.dir or self.path.absolute().parent / "sweeps" / self.path.stem
 
     @property
     def is_guided(self) -> bool:
@@ -114,13 +113,8 @@ class Sweep:
         return self.options.random is not None and self.options.random.guided_by is not None
 
 
-def folder_of(path: Path, options: SweepConfig) -> Path:
-    """Folder of the sweep in this file."""
-    return options.dir or path.absolute().parent / "sweeps" / path.stem
-
-
 def load_sweep(path: Path) -> Sweep:
-    """The sweep in ``path``, with every run checked.
+    """Read the sweep in ``path``, with every run checked.
 
     Raises
     ------
@@ -133,11 +127,12 @@ def load_sweep(path: Path) -> Sweep:
         points = make_points(document, options.name)
     except SweepProblems as error:
         raise ConfigError(sorted_lines(error.problems)) from error
-    return Sweep(path, options, _check_runs(path, base, points, folder_of(path, options)))
+    folder = Sweep(path, options, []).folder
+    return Sweep(path, options, _check_runs(path, base, points, folder))
 
 
 def make_run(sweep: Sweep, name: str, values: dict[str, Any]) -> RunConfig:
-    """One more run of a sweep with a section ``random``, checked.
+    """Make one more run of a sweep with a section ``random``, checked.
 
     Parameters
     ----------
@@ -148,6 +143,7 @@ def make_run(sweep: Sweep, name: str, values: dict[str, Any]) -> RunConfig:
     values : dict
         Option -> value, for the options of ``random.keys``.
     """
+    # Read again for the places of the options, which the checked content has lost.
     document, options = _read(sweep.path)
     base = _read_base(sweep.path, document, options)
     overlays = [
@@ -166,7 +162,7 @@ def is_sweep(path: Path) -> bool:
 
 
 def _read(path: Path) -> tuple[Document, SweepConfig]:
-    """The file and its checked content; the runs are not looked at yet."""
+    """Read the file and check its content; the runs are not looked at yet."""
     document = read_file(path)
     options = None
     if document.values is not None:
@@ -174,30 +170,28 @@ def _read(path: Path) -> tuple[Document, SweepConfig]:
         try:
             options = SweepConfig.model_validate(document.values)
         except ValidationError as error:
+            # A path that cannot be resolved is told already.
             told = {problem.key for problem in document.problems}
             document.problems += [
                 Problem(place_of(document, key), dotted(key), message)
                 for key, message in explain_errors(error, SweepConfig)
                 if dotted(key) not in told
             ]
-        document.problems += _check_ways(document)
+        ways = [way for way in _WAYS if document.values.get(way) is not None]
+        if not ways:
+            text = f"expected one of {', '.join(_WAYS)}, found none; write {_EXAMPLE}"
+            document.problems.append(Problem(document.places[()], "", text))
+        for way in ways[1:]:
+            text = f"expected one of {', '.join(_WAYS)}, got '{ways[0]}' too; leave one out"
+            document.problems.append(Problem(document.places[(way,)], way, text))
     if options is None or document.problems:
         raise ConfigError(sorted_lines(document.problems))
     return document, options
 
 
-def _check_ways(document: Document) -> Iterator[Problem]:
-    ways = [way for way in _WAYS if document.values.get(way) is not None]
-    if not ways:
-        text = f"expected one of {', '.join(_WAYS)}, found none; write {_EXAMPLE}"
-        yield Problem(document.places[()], "", text)
-    for way in ways[1:]:
-        text = f"expected one of {', '.join(_WAYS)}, got '{ways[0]}' too; leave one out"
-        yield Problem(document.places[(way,)], way, text)
-
-
 def _read_base(path: Path, document: Document, options: SweepConfig) -> Document:
     """Options of all runs: those of ``base``, and over them those of ``config``."""
+    # Places go along, so that a mistake in a run is told where it stands in the sweep file.
     own = overlay(document, ("config",), (), options.config)
     own.places[()] = document.places[()]
     if options.base is None:
@@ -214,27 +208,27 @@ def _read_base(path: Path, document: Document, options: SweepConfig) -> Document
 
 
 def _check_runs(path: Path, base: Document, points: list[Point], folder: Path) -> list[RunConfig]:
+    """Make the configurations of the points; raise ``ConfigError`` with all mistakes of all."""
     runs, wrong = [], {}
     for point in points:
         document = deepcopy(base)
         for upper in point.overlays:
             document = merge(document, deepcopy(upper))
+        # Name and folder are the sweep's, whatever the base says; its seed stays.
         given = document.values.get("run")
         own = {"name": point.name, "dir": str(folder / "runs")}
         document.values["run"] = {**given, **own} if isinstance(given, dict) else own
         try:
+            # As a file of its own would be: all that is wrong with a run is told before any runs.
             runs.append(check_document(document, path))
         except ConfigError as error:
             for line in error.problems:
                 wrong.setdefault(line, []).append(point.name)
-    if wrong:
-        raise ConfigError([_with_runs(line, names, len(points)) for line, names in wrong.items()])
+    lines = []
+    for line, names in wrong.items():
+        # A mistake that all runs have is one of the file: no run is named.
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(line if len(names) == len(points) else f"{line} (in run {names[0]}{more})")
+    if lines:
+        raise ConfigError(lines)
     return runs
-
-
-def _with_runs(line: str, names: list[str], total: int) -> str:
-    """The mistake, with the runs that have it if not all have."""
-    if len(names) == total:
-        return line
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{line} (in run {names[0]}{more})"

@@ -2,20 +2,42 @@
 
 import math
 import random
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import PurePath
 from typing import Any
 
 from cherenkov_mlops.config.files import place_of
 from cherenkov_mlops.config.words import show
-from cherenkov_mlops.config.yaml_text import Document, Key, Problem
-from cherenkov_mlops.sweep.names import NAME, SweepProblems, labels_of, make_names, slug
+from cherenkov_mlops.config.yaml_text import Document, Key, Place, Problem
+from cherenkov_mlops.registry import did_you_mean
 
 #: More runs than this are a slip of the pen.
 MAX_RUNS = 10_000
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+_MAX_LABEL = 24
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _SIGNIFICANT_DIGITS = 4
 _RANGE = {"min", "max", "log"}
+
+Labelled = tuple[dict[str, str], list[Document]]
+
+
+class SweepProblems(Exception):
+    """Mistakes of a sweep file.
+
+    Parameters
+    ----------
+    problems : list of Problem
+        All of them.
+    """
+
+    def __init__(self, problems: list[Problem]):
+        self.problems = problems
+        super().__init__("; ".join(map(str, problems)))
 
 
 @dataclass(frozen=True)
@@ -36,7 +58,7 @@ class Point:
 
 
 def make_points(document: Document, template: str | None) -> list[Point]:
-    """The runs of a sweep file in a fixed order, each with a name of its own.
+    """Make the runs of a sweep file, in a fixed order, each with a name of its own.
 
     Parameters
     ----------
@@ -50,12 +72,11 @@ def make_points(document: Document, template: str | None) -> list[Point]:
     SweepProblems
         Axes without values, values that stand twice, options set twice, names that clash.
     """
-    makers = {"grid": _combine, "list": _take_items, "random": _draw}
+    makers = {"grid": combine_axes, "list": take_items, "random": draw_values}
     way = next(way for way in makers if document.values.get(way) is not None)
     labelled = list(makers[way](document))
-    names = make_names(
-        place_of(document, ("name",)), template, [labels for labels, _ in labelled], way
-    )
+    place = place_of(document, ("name",))
+    names = make_names(place, template, [labels for labels, _ in labelled], way)
     return [
         Point(name, overlays, labels)
         for name, (labels, overlays) in zip(names, labelled, strict=True)
@@ -63,7 +84,7 @@ def make_points(document: Document, template: str | None) -> list[Point]:
 
 
 def overlay(document: Document, where: Key, target: Key, value: Any) -> Document:
-    """A document in which ``value``, which stands at ``where`` of a sweep file, is at ``target``.
+    """Make a document in which ``value``, from ``where`` of a sweep file, is at ``target``.
 
     Keys of ``value`` may be dotted if it stands for several options, that is, without ``target``.
     """
@@ -73,34 +94,59 @@ def overlay(document: Document, where: Key, target: Key, value: Any) -> Document
         parts = [(tuple(key.split(".")), (*where, key), item) for key, item in value.items()]
     places = {}
     for key, place, item in parts:
-        _put(values, key, item)
+        section = values
+        for part in key[:-1]:
+            # Copied on the way down: what is there may be the value of another part.
+            below = section.get(part)
+            section[part] = dict(below) if isinstance(below, dict) else {}
+            section = section[part]
+        before = section.get(key[-1])
+        both = isinstance(before, dict) and isinstance(item, dict)
+        section[key[-1]] = {**before, **item} if both else item
+        # The places of all below it move along.
         known = [found for found in document.places if found[: len(place)] == place]
         places |= {(*key, *found[len(place) :]): document.places[found] for found in known}
         places.setdefault(key, place_of(document, place))
     return Document(values, places)
 
 
-def _put(values: dict[str, Any], key: Key, item: Any) -> None:
-    for part in key[:-1]:
-        below = values.get(part)
-        values[part] = below = dict(below) if isinstance(below, dict) else {}
-        values = below
-    before = values.get(key[-1])
-    both = isinstance(before, dict) and isinstance(item, dict)
-    values[key[-1]] = {**before, **item} if both else item
-
-
-def _combine(document: Document) -> Iterator[tuple[dict[str, str], list[Document]]]:
+def combine_axes(document: Document) -> Iterator[Labelled]:
     """Labels and overlays of every combination of the values in ``grid``."""
     grid, problems = document.values["grid"], []
     axes: dict[str, list[Choice]] = {}
     for name, values in grid.items():
-        try:
-            axes[name] = _choices(document, ("grid", name), name, values)
-        except SweepProblems as error:
-            problems += error.problems
-    problems += _find_clashes(document, axes)
+        where = ("grid", name)
+        if wrong := find_mistake_of_axis(name, values):
+            problems.append(Problem(place_of(document, where), f"grid.{name}", wrong))
+        elif isinstance(values, dict):
+            axes[name] = [
+                Choice(label, overlay(document, (*where, label), (), options))
+                for label, options in values.items()
+            ]
+        else:
+            target = tuple(name.split("."))
+            axes[name] = [
+                Choice(label, overlay(document, (*where, number), target, value))
+                for number, (label, value) in enumerate(zip(labels_of(values), values, strict=True))
+            ]
+    # Of two axes that set one option, one would overrule the other silently.
+    own = {
+        name: {key for choice in choices for key in _leaves(choice.overlay.values)}
+        for name, choices in axes.items()
+    }
+    for number, name in enumerate(own):
+        for other in list(own)[:number]:
+            both = [
+                key
+                for key in sorted(own[name])
+                for old in own[other]
+                if key[: len(old)] == old[: len(key)]
+            ]
+            if both:
+                text = f"sets {'.'.join(both[0])}, as the axis '{other}' does; leave it out of one"
+                problems.append(Problem(place_of(document, ("grid", name)), f"grid.{name}", text))
     total = math.prod(len(choices) for choices in axes.values())
+    # Before the runs are made: a product grows fast.
     if not grid or total > MAX_RUNS:
         text = f"expected 1 to {MAX_RUNS:,} runs, got {total if grid else 0:,}; change the axes"
         problems.append(Problem(place_of(document, ("grid",)), "grid", text))
@@ -111,25 +157,8 @@ def _combine(document: Document) -> Iterator[tuple[dict[str, str], list[Document
         yield labels, [choice.overlay for choice in combination]
 
 
-def _choices(document: Document, where: Key, name: str, values: Any) -> list[Choice]:
-    """The values of one axis: a list of values, or a section of choices by name."""
-    wrong = _find_mistake(values, name)
-    if wrong:
-        raise SweepProblems([Problem(place_of(document, where), f"grid.{name}", wrong)])
-    if isinstance(values, dict):
-        return [
-            Choice(label, overlay(document, (*where, label), (), options))
-            for label, options in values.items()
-        ]
-    target = tuple(name.split("."))
-    overlays = [
-        overlay(document, (*where, number), target, value) for number, value in enumerate(values)
-    ]
-    return [Choice(*pair) for pair in zip(labels_of(values), overlays, strict=True)]
-
-
-def _find_mistake(values: Any, name: str) -> str:
-    """What is wrong with the values of an axis, if anything."""
+def find_mistake_of_axis(name: str, values: Any) -> str:
+    """Say what is wrong with an axis, a list or choices by name; empty if nothing."""
     if not isinstance(values, list | dict):
         return f"expected a list of values, got {show(values)}; write [{show(values)}]"
     if not values:
@@ -148,23 +177,6 @@ def _find_mistake(values: Any, name: str) -> str:
     return ""
 
 
-def _find_clashes(document: Document, axes: Mapping[str, list[Choice]]) -> Iterator[Problem]:
-    """Options that two axes set, so that one would overrule the other silently."""
-    own = {
-        name: {key for choice in choices for key in _leaves(choice.overlay.values)}
-        for name, choices in axes.items()
-    }
-    names = list(own)
-    for number, name in enumerate(names):
-        for other in names[:number]:
-            clash = next(
-                (key for key in sorted(own[name]) for old in own[other] if _overlap(key, old)), None
-            )
-            if clash:
-                text = f"sets {'.'.join(clash)}, as the axis '{other}' does; leave it out of one"
-                yield Problem(place_of(document, ("grid", name)), f"grid.{name}", text)
-
-
 def _leaves(values: Any, above: Key = ()) -> Iterator[Key]:
     if above and (not isinstance(values, dict) or not values):
         yield above
@@ -173,18 +185,14 @@ def _leaves(values: Any, above: Key = ()) -> Iterator[Key]:
         yield from _leaves(item, (*above, str(key)))
 
 
-def _overlap(key: Key, other: Key) -> bool:
-    shorter = min(len(key), len(other))
-    return key[:shorter] == other[:shorter]
-
-
-def _take_items(document: Document) -> Iterator[tuple[dict[str, str], list[Document]]]:
+def take_items(document: Document) -> Iterator[Labelled]:
     """Labels and overlays of the items of ``list``."""
     items = document.values["list"]
     if not items:
         raise SweepProblems(
             [Problem(place_of(document, ("list",)), "list", "expected at least one run, got none")]
         )
+    # Options that only some of the runs set are labelled among those runs.
     columns = dict.fromkeys(key for item in items for key in item)
     labels = {
         key: labels_of([item[key] for item in items if key in item], unique=False)
@@ -195,20 +203,24 @@ def _take_items(document: Document) -> Iterator[tuple[dict[str, str], list[Docum
         yield own, [overlay(document, ("list", number), (), item)]
 
 
-def _draw(document: Document) -> Iterator[tuple[dict[str, str], list[Document]]]:
-    """Labels and overlays of the runs that ``random`` draws."""
+def draw_values(document: Document) -> Iterator[Labelled]:
+    """Labels and overlays of the runs that ``random`` draws.
+
+    From Python's generator and not by Optuna's ``RandomSampler``, which draws other values: a
+    sweep would find none of the runs that it has made already.
+    """
     section = document.values["random"]
     keys = section["keys"]
     problems = [
         Problem(place_of(document, ("random", "keys", key)), f"random.keys.{key}", wrong)
         for key, values in keys.items()
-        if (wrong := _find_mistake_of_draw(values))
+        if (wrong := find_mistake_of_draw(values))
     ]
     if problems:
         raise SweepProblems(problems)
     generator = random.Random(section.get("seed", 0))
     for _ in range(section["n_runs"]):
-        drawn = {key: _draw_one(values, generator) for key, values in keys.items()}
+        drawn = {key: draw_one(values, generator) for key, values in keys.items()}
         labels = {key: slug(value) for key, value in drawn.items()}
         overlays = [
             overlay(document, ("random", "keys", key), tuple(key.split(".")), value)
@@ -217,7 +229,8 @@ def _draw(document: Document) -> Iterator[tuple[dict[str, str], list[Document]]]
         yield labels, overlays
 
 
-def _find_mistake_of_draw(values: Any) -> str:
+def find_mistake_of_draw(values: Any) -> str:
+    """Say what is wrong with what an option is drawn from; empty if nothing."""
     if isinstance(values, list):
         return "" if values else "expected at least one value, got none"
     if not isinstance(values, dict) or not {"min", "max"} <= values.keys() <= _RANGE:
@@ -231,16 +244,143 @@ def _find_mistake_of_draw(values: Any) -> str:
     return ""
 
 
-def _draw_one(values: Any, generator: random.Random) -> Any:
+def draw_one(values: Any, generator: random.Random) -> Any:
+    """Draw a value: of a list, or between two numbers, evenly or in the logarithm."""
     if isinstance(values, list):
         return generator.choice(values)
     low, high = values["min"], values["max"]
     whole = isinstance(low, int) and isinstance(high, int)
     if values.get("log"):
+        # Evenly in the logarithm: as many runs from 1e-5 to 1e-4 as from 1e-4 to 1e-3.
         drawn = math.exp(generator.uniform(math.log(low), math.log(high)))
     elif whole:
         return generator.randint(low, high)
     else:
         drawn = generator.uniform(low, high)
-    # Few digits: the value can be read in the run's name, and typed again.
-    return round(drawn) if whole else float(f"{drawn:.{_SIGNIFICANT_DIGITS}g}")
+    return round(drawn) if whole else few_digits(drawn)
+
+
+def few_digits(drawn: float) -> float:
+    """Round to few digits: the number can be read in the run's name, and typed again."""
+    return float(f"{drawn:.{_SIGNIFICANT_DIGITS}g}")
+
+
+def labels_of(values: Sequence[Any], *, unique: bool = True) -> list[str]:
+    """Write a short text for each value; of sections, what differs between them."""
+    sections = [_flat(value) for value in values if isinstance(value, dict)]
+    # What all sections share says nothing about one of them.
+    keys = dict.fromkeys(key for section in sections for key in section)
+    differ = [key for key in keys if any(s.get(key) != sections[0].get(key) for s in sections)]
+    labels = []
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, dict):
+            flat = _flat(value)
+            text = "_".join(slug(flat[key]) for key in differ if key in flat)
+        else:
+            text = slug(value)
+        # Too long to be read, or nothing left of it: its number in the list.
+        labels.append(text if text and len(text) <= _MAX_LABEL else f"v{number}")
+    counts = Counter(labels)
+    if not unique:
+        return labels
+    return [
+        label if counts[label] == 1 else f"{label}-{number}"
+        for number, label in enumerate(labels, start=1)
+    ]
+
+
+def slug(value: Any) -> str:
+    """Write the value as letters, digits, '.' and '-'; paths without folder and ending."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        value = f"{value:g}"
+    if isinstance(value, list):
+        return "-".join(slug(item) for item in value)
+    text = str(value)
+    text = PurePath(text).stem if "/" in text else text
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-.")
+
+
+def _flat(section: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in section.items():
+        nested = isinstance(value, dict)
+        flat |= _flat(value, f"{above}{key}.") if nested else {f"{above}{key}": value}
+    return flat
+
+
+def make_names(
+    place: Place, template: str | None, labels: Sequence[Mapping[str, str]], way: str
+) -> list[str]:
+    """Make the names of the runs, from the template or from all labels.
+
+    Parameters
+    ----------
+    place : Place
+        Where mistakes are reported.
+    template : str, optional
+        ``{key}`` stands for the label of an axis, ``{n}`` for the number of the run.
+    labels : sequence of mapping
+        For each run: axis -> label of its value.
+    way : str
+        ``grid``, ``list`` or ``random``.
+
+    Raises
+    ------
+    SweepProblems
+        Unknown axes in the template, or names that clash or are no names of folders.
+    """
+    axes = list(dict.fromkeys(axis for each in labels for axis in each))
+    if template is not None:
+        wrong = [
+            f"unknown {{{field}}}; {did_you_mean(field, [*map(_last, axes), 'n'])}"
+            for field in _PLACEHOLDER.findall(template)
+            if field != "n" and _axis(field, axes) is None
+        ]
+        if wrong:
+            raise SweepProblems([Problem(place, "name", text) for text in wrong])
+    width = len(str(len(labels)))
+    names = []
+    for number, own in enumerate(labels, start=1):
+        numbered = f"{number:0{width}d}"
+        if template is not None:
+            found = {
+                field: numbered if field == "n" else own.get(_axis(field, axes) or "", "none")
+                for field in _PLACEHOLDER.findall(template)
+            }
+            names.append(_PLACEHOLDER.sub(lambda field: found[field[1]], template))  # noqa: B023
+        elif way == "random":
+            names.append("_".join([f"run{numbered}", *_readable(own)])[:100].rstrip("_.-"))
+        else:
+            names.append("_".join(_readable(own)))
+    for name in names:
+        if not NAME.match(name):
+            text = f"expected names of letters, digits, '.', '_' and '-', got {show(name)}"
+            raise SweepProblems([Problem(place, "name", text)])
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        text = f"{count} runs would be called '{name}'; put more of what differs, or {{n}}, into it"
+        raise SweepProblems([Problem(place, "name", text)])
+    return names
+
+
+def _axis(name: str, axes: Sequence[str]) -> str | None:
+    """Find the axis of this name, or the only one whose last part it is."""
+    if name in axes:
+        return name
+    found = [axis for axis in axes if _last(axis) == name]
+    return found[0] if len(found) == 1 else None
+
+
+def _last(axis: str) -> str:
+    return axis.rpartition(".")[2]
+
+
+def _readable(labels: Mapping[str, str]) -> list[str]:
+    """Write the labels, numbers with the name of what they are."""
+    return [
+        f"{_last(axis)}{label}" if label[:1] in "-.0123456789" else label
+        for axis, label in labels.items()
+        if label
+    ]

@@ -1,4 +1,8 @@
-"""Several commands side by side, each on cores of its own."""
+"""Several commands side by side, each on cores of its own.
+
+Not the processes of :mod:`cherenkov_mlops.conversion.lanes`: those stay for many files, return
+objects and may be cut off anywhere; these are whole programs that note their state when stopped.
+"""
 
 import os
 import signal
@@ -19,7 +23,15 @@ _THREAD_VARIABLES = (
     "TF_NUM_INTRAOP_THREADS",
     "TF_NUM_INTEROP_THREADS",
 )
+#: Python text that runs a command; its words are in ``sys.argv``.
 _START = "from cherenkov_mlops.cli.app import main; main()"
+#: Goes before it: the cores, first of the words, are set before a library counts them.
+_BIND = """
+import os, sys
+from contextlib import suppress
+with suppress(OSError):
+    os.sched_setaffinity(0, {int(core) for core in sys.argv.pop(1).split(",")})
+"""
 _POLL_S = 0.2
 #: Time that a stopped process has to end its batch and note its state, then it is killed.
 GRACE_S = 60.0
@@ -63,14 +75,16 @@ class _Running:
 
 def share_cores(n_lanes: int) -> list[list[int]]:
     """Cores of each lane: all that this process may use, shared as evenly as they can be."""
+    # What a batch system or `taskset` left to this process, not what the machine has.
     cores = sorted(os.sched_getaffinity(0))
+    # More lanes than cores: a core serves several.
     if n_lanes >= len(cores):
         return [[cores[lane % len(cores)]] for lane in range(n_lanes)]
     return [cores[lane::n_lanes] for lane in range(n_lanes)]
 
 
 class Processes:
-    """Runs commands side by side; stops them all when it is left early.
+    """Run commands side by side; stop them all when it is left early.
 
     Parameters
     ----------
@@ -88,44 +102,39 @@ class Processes:
         return [each.job.name for each in self.running]
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Ended | None]:
-        """Each command as it ends, and None in between, for the caller to show what goes on."""
+        """Run the commands; yield each as it ends, and None in between, to show what goes on."""
         waiting = list(jobs)
         try:
             while waiting or self.running:
                 while waiting and len(self.running) < len(self.cores):
                     self.running.append(self._start(waiting.pop(0)))
-                yield from self._collect()
+                for each in list(self.running):
+                    code = each.process.poll()
+                    if code is not None:
+                        self.running.remove(each)
+                        yield Ended(each.job, code, time.monotonic() - each.started)
                 yield None
                 time.sleep(_POLL_S)
         finally:
             self._stop()
 
     def _start(self, job: Job) -> _Running:
-        free = set(range(len(self.cores))) - {each.lane for each in self.running}
-        lane = min(free)
-        threads = {name: str(len(self.cores[lane])) for name in _THREAD_VARIABLES}
+        lane = min(set(range(len(self.cores))) - {each.lane for each in self.running})
+        cores = self.cores[lane]
+        threads = dict.fromkeys(_THREAD_VARIABLES, str(len(cores)))
+        words = [",".join(map(str, cores)), *job.arguments]
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with job.log.open("ab") as log:
             # In a session of its own: Ctrl-C reaches this process alone, which ends the others.
             process = subprocess.Popen(
-                [sys.executable, "-c", _START, *job.arguments],
+                [sys.executable, "-c", _BIND + _START, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=os.environ | threads,
                 start_new_session=True,
             )
-        # Threads of the libraries come later, and inherit it.
-        with suppress(OSError):
-            os.sched_setaffinity(process.pid, self.cores[lane])
         return _Running(job, process, lane, time.monotonic())
-
-    def _collect(self) -> Iterator[Ended]:
-        for each in list(self.running):
-            code = each.process.poll()
-            if code is not None:
-                self.running.remove(each)
-                yield Ended(each.job, code, time.monotonic() - each.started)
 
     def _stop(self) -> None:
         """Ask what still runs to end, as Ctrl-C does; kill what does not listen."""
@@ -146,5 +155,6 @@ class Processes:
 
 
 def _signal(process: subprocess.Popen, number: int) -> None:
+    # The whole group: also the loaders that a training has started.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)

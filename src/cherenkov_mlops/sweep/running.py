@@ -8,6 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import rich
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.data.files import files_of
@@ -20,10 +24,10 @@ from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_at
 from cherenkov_mlops.sweep.pages import write_pages
 from cherenkov_mlops.sweep.plan import Sweep
 from cherenkov_mlops.sweep.processes import Ended, Job, Processes
-from cherenkov_mlops.sweep.progress import Progress
 
 log = logging.getLogger(__name__)
 
+#: A training that was asked to stop ends its batch, saves its state and says so (EX_TEMPFAIL).
 _EXIT_STOPPED = 75
 #: Last lines of a run's log that are looked through for what went wrong.
 _LAST_BYTES = 4000
@@ -50,20 +54,30 @@ def run(sweep: Sweep, n_lanes: int = 1) -> None:
     todo = [config for config in sweep.runs if not is_complete(config, last_stage(sweep))]
     n_done = len(sweep.runs) - len(todo)
     log.info("sweep: %d runs, %d complete: %s", len(sweep.runs), n_done, sweep.folder)
+    # Noted after each run: what became of them is known also when the sweep is cut off.
     state = {config.run.name: {"state": "complete"} for config in sweep.runs if config not in todo}
     failed = []
     for ended in run_side_by_side(sweep, todo, n_lanes):
-        state[ended.job.name] = _describe_end(ended)
+        state[ended.job.name] = {
+            "state": {0: "complete", _EXIT_STOPPED: "stopped"}.get(ended.code, "failed"),
+            "exit_code": ended.code,
+            "seconds": round(ended.seconds, 1),
+            "ended": timestamp(),
+            "command": _command(ended.job),
+        }
         write_state(sweep, state)
-        failed += [ended] if ended.code else []
+        if ended.code:
+            reason = _last_error(ended.job.log) or f"exit code {ended.code}"
+            repeat = _command(ended.job)
+            failed.append(f"{ended.job.name}: {reason}; log: {ended.job.log}; to repeat: {repeat}")
     write_state(sweep, state)
     write_pages(sweep)
     if failed:
-        raise SweepFailed([_describe_failure(ended) for ended in failed])
+        raise SweepFailed(failed)
 
 
 def run_side_by_side(sweep: Sweep, runs: Sequence[RunConfig], n_lanes: int) -> Iterator[Ended]:
-    """Each run as it ends, ``n_lanes`` at a time; told on the terminal, too."""
+    """Run ``n_lanes`` at a time, and yield each as it ends; told on the terminal, too."""
     processes = Processes(min(n_lanes, max(len(runs), 1)))
     with Progress(len(runs)) as progress:
         for ended in processes.run([_job(sweep, config) for config in runs]):
@@ -75,13 +89,14 @@ def run_side_by_side(sweep: Sweep, runs: Sequence[RunConfig], n_lanes: int) -> I
 
 def write_configs(sweep: Sweep) -> None:
     """Write the YAML file of each run; ``DataError`` before any if data files are missing."""
+    # Written also for what is complete: each run can be repeated from its file alone.
     check_files(sweep)
     for config in sweep.runs:
         write_text_atomically(config_path(sweep, config), to_yaml(config.dump()))
 
 
 def describe_sweep(sweep: Sweep, n_lanes: int) -> Iterator[str]:
-    """One line a run: what would be done; nothing is written."""
+    """Say what would be done, one line a run; nothing is written."""
     yield f"{len(sweep.runs)} runs, {n_lanes} at a time, in {sweep.folder}"
     for config in sweep.runs:
         done = is_complete(config, last_stage(sweep))
@@ -109,8 +124,9 @@ def is_complete(config: RunConfig, until: str) -> bool:
 
 
 def check_files(sweep: Sweep) -> None:
-    """Pass silently if the data files of all runs are there: before hours of work, not after."""
+    """Raise ``DataError`` if data files of a run are missing: before hours of work, not after."""
     wrong: dict[str, None] = {}
+    # Many runs share their files: each complaint once, in the order of the runs.
     for config in sweep.runs:
         for part in ("train", "test"):
             try:
@@ -126,36 +142,22 @@ def _job(sweep: Sweep, config: RunConfig) -> Job:
     return Job(config.run.name, arguments, sweep.folder / "logs" / f"{config.run.name}.log")
 
 
-def _describe_end(ended: Ended) -> dict[str, Any]:
-    states = {0: "complete", _EXIT_STOPPED: "stopped"}
-    return {
-        "state": states.get(ended.code, "failed"),
-        "exit_code": ended.code,
-        "seconds": round(ended.seconds, 1),
-        "ended": timestamp(),
-        "command": _command(ended.job),
-    }
-
-
 def _command(job: Job) -> str:
     return shlex.join(["cherenkov-mlops", *job.arguments])
 
 
 def repeat_command(sweep: Sweep, config: RunConfig) -> str:
-    """What runs one run of the sweep alone."""
+    """Write the command that repeats one run of the sweep alone."""
     return _command(_job(sweep, config))
 
 
-def _describe_failure(ended: Ended) -> str:
-    reason = _last_error(ended.job.log) or f"exit code {ended.code}"
-    return f"{ended.job.name}: {reason}; log: {ended.job.log}; to repeat: {_command(ended.job)}"
-
-
 def _last_error(path: Path) -> str:
-    """The last line in which a command said what went wrong."""
+    """Find the last line in which a command said what went wrong; empty if it did not."""
     with path.open("rb") as stream:
+        # A log may be long: of epochs, and of all runs of this name before.
         stream.seek(max(os.fstat(stream.fileno()).st_size - _LAST_BYTES, 0))
         lines = stream.read().decode("utf-8", errors="replace").splitlines()
+    # The program's last line names its own log, too: here it is the one of the sweep that counts.
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return errors[-1].partition("; log: ")[0] if errors else ""
 
@@ -164,3 +166,66 @@ def write_state(sweep: Sweep, runs: dict[str, Any]) -> None:
     """Note what became of each run, by its name."""
     content = {"sweep": str(sweep.path.absolute()), "written": time.time(), "runs": runs}
     write_json_atomically(sweep.folder / "sweep.json", content)
+
+
+class Progress:
+    """Show how far the runs are: a bar on a terminal, else one line a run.
+
+    Parameters
+    ----------
+    n_runs : int
+        Runs to do.
+    """
+
+    def __init__(self, n_runs: int):
+        self.n_runs = n_runs
+        self.n_ended = self.n_failed = 0
+        self.started = time.monotonic()
+        columns = (
+            TextColumn("sweep"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+        )
+        console = rich.get_console()
+        self.bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task = self.bar.add_task("", total=n_runs)
+
+    def __enter__(self) -> "Progress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def show(self, names: Sequence[str]) -> None:
+        """Say what runs now."""
+        failed = f"{self.n_failed} failed  " if self.n_failed else ""
+        text = f"{self._left()}{failed}{', '.join(names)}"
+        self.bar.update(self.task, completed=self.n_ended, description=text)
+
+    def tell(self, ended: Ended, error: str) -> None:
+        """Say how a run ended, in one line."""
+        self.n_ended += 1
+        self.n_failed += bool(ended.code)
+        how = f"FAILED ({error or f'exit code {ended.code}'})" if ended.code else "done"
+        log.info(
+            "sweep: [%d/%d] %s: %s, %.0f s%s",
+            self.n_ended,
+            self.n_runs,
+            ended.job.name,
+            how,
+            ended.seconds,
+            f"; {self._left().strip()}" if self.n_ended < self.n_runs else "",
+        )
+
+    def _left(self) -> str:
+        """Time until the end, if the rest takes as long as what is done."""
+        if not self.n_ended:
+            return ""
+        passed = time.monotonic() - self.started
+        seconds = passed / self.n_ended * (self.n_runs - self.n_ended)
+        return (
+            f"about {seconds / 60:.0f} min left  " if seconds >= 90 else f"{seconds:.0f} s left  "
+        )

@@ -6,13 +6,13 @@ import re
 import numpy as np
 import pytest
 
-from cherenkov_mlops.commands import study
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import METRICS
 from cherenkov_mlops.reporting.study.page import render_study
 from cherenkov_mlops.reporting.study.runs import sort_runs
 from cherenkov_mlops.reporting.study.summary import make_study, summarise_study
 from cherenkov_mlops.results import write_results
+from cherenkov_mlops.sweep import pages as study
 from studies import make_study_runs
 
 TIME = "g0_latency_ms" if "latency_ms" in METRICS else "g0_network_time_ms"

@@ -1,7 +1,8 @@
-"""What is to be converted, and how; light, for all processes."""
+"""What is to be converted, into which file, and how; light, for all processes."""
 
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -11,15 +12,17 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from traitlets.config import JSONFileConfigLoader, PyFileConfigLoader
 
-from cherenkov_mlops.errors import UserError
+from cherenkov_mlops.data.files import expand_patterns
+from cherenkov_mlops.errors import DataError, UserError
 
+ENDINGS = (".simtel.gz", ".simtel.zst", ".simtel")
 FOCAL_LENGTHS = ("EFFECTIVE", "EQUIVALENT")
 #: Packages whose versions decide what is in an output.
 PACKAGES = ("ctapipe", "eventio", "numpy", "tables")
 
 
 @dataclass(frozen=True)
-class Task:
+class Conversion:
     """One file to convert.
 
     Parameters
@@ -63,12 +66,13 @@ class ConvertOptions:
             )
 
     def read_user_config(self) -> dict[str, Any]:
-        """Content of ``ctapipe_config``; empty without one."""
+        """Read ``ctapipe_config``; empty without one."""
         return read_ctapipe_config(self.ctapipe_config) if self.ctapipe_config else {}
 
     def make_config(self) -> dict[str, Any]:
-        """Configuration of ctapipe-process: defaults, then the file, then what was asked for."""
+        """Join the options of ctapipe-process: defaults, then the file, then what was asked for."""
         defaults = {"DataWriter": {"write_dl1_images": True, "write_dl1_parameters": True}}
+        # Only what was asked for on the command line overrules the file.
         writer = {
             "write_dl1_images": self.images,
             "write_dl1_parameters": self.parameters,
@@ -89,7 +93,7 @@ def package_versions() -> dict[str, str]:
 
 
 def read_ctapipe_config(path: Path) -> dict[str, Any]:
-    """Content of a configuration file of ctapipe: YAML, TOML, JSON or Python.
+    """Read a configuration file of ctapipe: YAML, TOML, JSON or Python.
 
     Raises
     ------
@@ -98,12 +102,17 @@ def read_ctapipe_config(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise UserError(f"--ctapipe-config: {path}: no such file")
-    readers = {".yaml": _read_yaml, ".yml": _read_yaml, ".toml": _read_toml, ".json": _read_json}
-    readers[".py"] = _read_python
-    if path.suffix not in readers:
-        raise UserError(f"--ctapipe-config: {path}: expected a name ending in {', '.join(readers)}")
+    traitlets = {".json": JSONFileConfigLoader, ".py": PyFileConfigLoader}
+    endings = [".yaml", ".yml", ".toml", *traitlets]
+    if path.suffix not in endings:
+        raise UserError(f"--ctapipe-config: {path}: expected a name ending in {', '.join(endings)}")
     try:
-        content = readers[path.suffix](path)
+        if path.suffix in traitlets:
+            content = traitlets[path.suffix](path.name, str(path.parent)).load_config()
+        elif path.suffix == ".toml":
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        else:
+            content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
         # Plain values only: they are sent to other processes and recorded.
         content = json.loads(json.dumps(content or {}))
     except (ValueError, TypeError, SyntaxError, NameError, YAMLError) as error:
@@ -113,24 +122,8 @@ def read_ctapipe_config(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_yaml(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-
-
-def _read_toml(path: Path) -> Any:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
-
-
-def _read_json(path: Path) -> Any:
-    return JSONFileConfigLoader(path.name, str(path.parent)).load_config()
-
-
-def _read_python(path: Path) -> Any:
-    return PyFileConfigLoader(path.name, str(path.parent)).load_config()
-
-
 def flatten(config: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """The same options under dotted names.
+    """Put the same options under dotted names.
 
     >>> flatten({"DataWriter": {"overwrite": True}})
     {'DataWriter.overwrite': True}
@@ -149,3 +142,46 @@ def _joined(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(base.get(name), dict)
         joined[name] = _joined(base[name], value) if both else value
     return joined
+
+
+def find_simtel(inputs: Sequence[str]) -> list[Path]:
+    """Find the files that the inputs name, in order: files, patterns, folders of simtel files.
+
+    Raises
+    ------
+    DataError
+        An input names no file.
+    """
+    found: dict[Path, None] = {}
+    for name in inputs:
+        folder = Path(name)
+        if folder.is_dir():
+            files = [path for path in sorted(folder.iterdir()) if path.name.endswith(ENDINGS)]
+            if not files:
+                raise DataError(f"{folder}: expected {', '.join(ENDINGS)} files, found none")
+        else:
+            files = expand_patterns([name], "convert")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+def name_outputs(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Map each input to its DL1 file in ``folder``.
+
+    Raises
+    ------
+    UserError
+        Two inputs would have the same output.
+    """
+    outputs: dict[Path, Path] = {}
+    for path in files:
+        # Other names come from patterns; what they hold is looked at by the worker.
+        ending = next((end for end in (*ENDINGS, ".gz", ".zst") if path.name.endswith(end)), "")
+        output = folder / f"{path.name.removesuffix(ending)}.dl1.h5"
+        if output in outputs:
+            raise UserError(
+                f"{path}: would be written to {output}, as {outputs[output]} would; "
+                "rename one of them, or convert them into two folders"
+            )
+        outputs[output] = path
+    return {path: output for output, path in outputs.items()}
