@@ -9,11 +9,11 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import Metric, metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.prediction.companions import tested_model
 from cherenkov_mlops.results import Results, read_results
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.tasks import TASKS
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ class Budget:
 
     def value(self, offer: Offer) -> float | None:
         """The metric of a tested offer."""
-        return offer.results.metrics.get(self.metric.name, {}).get("value")
+        stored = offer.results.stored(self.metric.name)
+        return None if stored is None else stored.value
 
 
 def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
@@ -106,7 +107,7 @@ def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
         for settings, each in runs
     ]
     offers.sort(key=lambda offer: -offer.rate_hz)
-    metric = next(entry for entry in metrics_of(KINDS[config.task]).values() if entry.key)
+    metric = next(entry for entry in metrics_of(TASKS[config.task].kind).values() if entry.key)
     return Budget(rate_hz, metric, offers)
 
 
@@ -122,9 +123,9 @@ def describe(budget: Budget, offer: Offer) -> list[str]:
     cells = [offer.form, f"{offer.rate_hz:.0f}", str(offer.best_batch)]
     if offer.results is None or (value := budget.value(offer)) is None:
         return [*cells, "", "", f"{state}, not tested"]
-    stored = offer.results.metrics[budget.metric.name]
-    known = stored.get("low") is not None and stored.get("high") is not None
-    interval = f"{stored['low']:.3g} to {stored['high']:.3g}" if known else ""
+    stored = offer.results.stored(budget.metric.name)
+    known = stored.low is not None and stored.high is not None
+    interval = f"{stored.low:.3g} to {stored.high:.3g}" if known else ""
     return [*cells, f"{value:.4g}", interval, "best" if offer is budget.best else state]
 
 

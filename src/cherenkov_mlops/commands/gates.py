@@ -7,9 +7,9 @@ from typing import Literal
 
 from cherenkov_mlops.errors import QualityError, UserError
 from cherenkov_mlops.metrics import METRICS, metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.registry import did_you_mean
 from cherenkov_mlops.results import Results
+from cherenkov_mlops.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,26 @@ def _parse_gate(side: Literal["under", "over"], text: str) -> Gate:
     return Gate(name, side, number)
 
 
-def check_gates_fit(gates: Sequence[Gate], task: str) -> None:
-    """Nothing, if a run of this task has all metrics of the gates; cheap, before the work starts.
+def check_gates_fit(gates: Sequence[Gate], *tasks: str) -> None:
+    """Raise UserError if a run of these tasks lacks a metric of the gates; cheap, done first.
 
     Raises
     ------
     UserError
         Names the first metric that belongs to another task.
     """
-    known = [*metrics_of(KINDS[task]), *metrics_of("generic")]
+    kinds = [*dict.fromkeys(TASKS[task].kind for task in tasks), "generic"]
+    known = [name for kind in kinds for name in metrics_of(kind)]
     for gate in gates:
         if gate.name not in known:
             raise UserError(
-                f"--fail-{gate.side} {gate.name}={gate.bound:g}: a run of task '{task}' has no "
-                f"such metric; {did_you_mean(gate.name, known)}"
+                f"--fail-{gate.side} {gate.name}={gate.bound:g}: a run of task "
+                f"'{', '.join(tasks)}' has no such metric; {did_you_mean(gate.name, known)}"
             )
 
 
 def check_gates(results: Results, gates: Sequence[Gate]) -> None:
-    """Nothing, if all gates are passed.
+    """Raise QualityError unless all gates are passed.
 
     Raises
     ------
@@ -94,25 +95,25 @@ def check_gates(results: Results, gates: Sequence[Gate]) -> None:
     QualityError
         One line with each failed gate, its value, interval and bound.
     """
-    check_gates_fit(gates, results.run["task"])
+    check_gates_fit(gates, *results.tasks)
     failed = [gate for gate in gates if not gate.is_passed(_value(results, gate))]
     if failed:
         texts = "; ".join(_describe_failure(results, gate) for gate in failed)
-        raise QualityError(f"{results.run['name']}: quality gate not passed: {texts}")
+        raise QualityError(f"{results.run.name}: quality gate not passed: {texts}")
 
 
 def _value(results: Results, gate: Gate) -> float:
-    value = results.metrics.get(gate.name, {}).get("value")
-    return math.nan if value is None else float(value)
+    stored = results.stored(gate.name)
+    return math.nan if stored is None or stored.value is None else float(stored.value)
 
 
 def _describe_failure(results: Results, gate: Gate) -> str:
-    entry = results.metrics.get(gate.name, {})
-    value, unit = _value(results, gate), METRICS[gate.name].unit
+    stored, value = results.stored(gate.name), _value(results, gate)
+    unit = METRICS[gate.name].unit
     bound = f"{gate.side} {gate.bound:g}{f' {unit}' if unit else ''}"
     if math.isnan(value):
         return f"{gate.name} has no value, must not be {bound}"
-    ends = [entry.get(key) for key in ("low", "high")]
+    ends = [getattr(stored, key, None) for key in ("low", "high")]
     if any(end is None or math.isnan(end) for end in ends):
         return f"{gate.name} = {value:.4g}, {bound}"
     return f"{gate.name} = {value:.4g} (68 %: {ends[0]:.4g} to {ends[1]:.4g}), {bound}"

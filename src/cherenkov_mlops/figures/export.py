@@ -9,11 +9,11 @@ import matplotlib
 from matplotlib import rc_params_from_file
 from matplotlib.figure import Figure
 
-from cherenkov_mlops.figures.base import FigureEntry, figures_of
-from cherenkov_mlops.figures.render import Style, render_figure
+from cherenkov_mlops.figures.base import figures_of
+from cherenkov_mlops.figures.render import render_figure
 from cherenkov_mlops.figures.style import RC_PARAMS, run_style
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.results import Results
+from cherenkov_mlops.tasks import TASKS
 
 #: Style sheet, on top of the settings of the pages.
 STYLE_SHEET = "paper.mplstyle"
@@ -44,14 +44,22 @@ def export_figures(runs: Sequence[Results], labels: Sequence[str], folder: Path)
     """
     folder.mkdir(parents=True, exist_ok=True)
     look = paper_look()
-    kinds = dict.fromkeys(["generic", *(KINDS[run.run["task"]] for run in runs)])
+    tasks = list(dict.fromkeys(name for run in runs for name in run.tasks))
+    kinds = [TASKS[name].kind for name in tasks]
     paths: list[Path] = []
-    for entry in (entry for kind in kinds for entry in figures_of(kind).values()):
-        drawn, styles = _runs_of_figure(entry, runs, labels)
-        if drawn:
-            page = render_figure(entry, drawn, styles, look=look)
-            with matplotlib.rc_context(look):
-                paths += _save(page, folder, entry.name)
+    for task, kind in [("", "generic"), *zip(tasks, kinds, strict=True)]:
+        # Tasks that share their figures share no files.
+        prefix = f"{task}_" if kinds.count(kind) > 1 else ""
+        for entry in figures_of(kind).values():
+            parts = [run.tasks.get(task) if task else run for run in runs]
+            # A run keeps its style in all figures, whoever else is in them.
+            places = [n for n, part in enumerate(parts) if part and part.figures.get(entry.name)]
+            drawn = [(labels[place], parts[place].figures[entry.name]) for place in places]
+            if drawn:
+                styles = [run_style(place) for place in places]
+                page = render_figure(entry, drawn, styles, look=look)
+                with matplotlib.rc_context(look):
+                    paths += _save(page, folder, f"{prefix}{entry.name}")
     return paths
 
 
@@ -60,13 +68,3 @@ def _save(page: Figure, folder: Path, name: str) -> list[Path]:
     for path, metadata in zip(paths, _METADATA.values(), strict=True):
         page.savefig(path, metadata=metadata)
     return paths
-
-
-def _runs_of_figure(
-    entry: FigureEntry, runs: Sequence[Results], labels: Sequence[str]
-) -> tuple[list[tuple[str, dict[str, Any]]], list[Style]]:
-    """Label and arrays, and style, of the runs that have the figure."""
-    places = [place for place, run in enumerate(runs) if run.figures.get(entry.name)]
-    # A run keeps its style in all figures, whoever else is in them.
-    drawn = [(labels[place], runs[place].figures[entry.name]) for place in places]
-    return drawn, [run_style(place) for place in places]

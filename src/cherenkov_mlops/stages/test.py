@@ -6,12 +6,10 @@ import time
 
 from cherenkov_mlops.commands.costs import cost_facts
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.examples import pick_examples, read_example_images
 from cherenkov_mlops.data.findings import tell
-from cherenkov_mlops.data.inputs import Inputs, inspect_inputs
+from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.data.overlap import warn_of_overlap
-from cherenkov_mlops.data.predictions import describe_predictions
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.models.builder import load_custom_code, load_model_file
@@ -66,27 +64,16 @@ def _test(config: RunConfig, run_dir: RunDir) -> None:
     facts |= cost_facts(config, run_dir, timing["engine"])
     facts["testing_time_s"] = time.perf_counter() - started
 
-    events, n_invalid = read_predictions(config, testing, run_dir)
-    results = evaluate_run(config, run_dir, events, facts)
-    results.data |= {
-        "n_invalid": n_invalid,
-        "overlap": overlap,
-        "findings": results.data["findings"] + [finding.as_dict() for finding in findings],
-        "predictions": describe_predictions(events, config.task, _trained_tev(manifest.inputs)),
-    }
-    results.examples = read_example_images(
-        pick_examples(events, config.task),
-        {label: testing.paths(label) for label in testing.files},
-        testing.telescopes,
-        config.data.focal_length_choice,
+    predicted = read_predictions(config, testing, run_dir)
+    results = evaluate_run(
+        config,
+        run_dir,
+        predicted,
+        facts,
+        testing=testing,
+        overlap=overlap,
+        findings=[finding.as_dict() for finding in findings],
     )
     write_results(results, run_dir.metrics)
-    log.info("test: %d events, %s", len(events), run_dir.metrics)
-
-
-def _trained_tev(inputs: Inputs) -> tuple[float, float]:
-    """Lowest and highest true energy [TeV] of the training files."""
-    ranges = [file.energy_range_tev for file in inputs.all_files() if any(file.energy_range_tev)]
-    if not ranges:
-        return 0.0, 0.0
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
+    for task, each in predicted.items():
+        log.info("test: %s: %d events, %s", task, len(each.events), run_dir.metrics)

@@ -12,13 +12,13 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.errors import SweepFailed, UserError
 from cherenkov_mlops.metrics import Metric, metrics_of
-from cherenkov_mlops.metrics.base import KINDS
 from cherenkov_mlops.registry import did_you_mean
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
 from cherenkov_mlops.sweep.pages import write_pages
 from cherenkov_mlops.sweep.plan import Sweep, make_run
 from cherenkov_mlops.sweep.running import check_files, config_path, run_side_by_side
+from cherenkov_mlops.tasks import TASKS
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,8 @@ def _result(config: RunConfig, metric: Metric | ByValidation) -> float:
     if metric is BY_VALIDATION:
         stored = results.facts.get(metric.name)
     else:
-        stored = results.metrics[metric.name]["value"]
+        found = results.stored(metric.name)
+        stored = None if found is None else found.value
     return float("nan") if stored is None else float(stored)
 
 
@@ -156,7 +157,7 @@ def _find_metric(sweep: Sweep) -> Metric | ByValidation:
     if any(config.task != task for config in sweep.runs):
         raise UserError(f"{sweep.path}: random.guided_by: expected runs of one task, got several")
     known: dict[str, Metric | ByValidation] = {
-        key: each for key, each in metrics_of(KINDS[task]).items() if each.better != "none"
+        key: each for key, each in metrics_of(TASKS[task].kind).items() if each.better != "none"
     }
     known[BY_VALIDATION.name] = BY_VALIDATION
     if name not in known:
