@@ -81,7 +81,8 @@ class Budget:
 
     def value(self, offer: Offer) -> float | None:
         """Look up the metric of a tested offer."""
-        return offer.results.metrics.get(self.metric.name, {}).get("value")
+        stored = offer.results.stored(self.metric.name)
+        return None if stored is None else stored.value
 
 
 def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
@@ -122,9 +123,9 @@ def describe(budget: Budget, offer: Offer) -> list[str]:
     cells = [offer.form, f"{offer.rate_hz:.0f}", str(offer.best_batch)]
     if offer.results is None or (value := budget.value(offer)) is None:
         return [*cells, "", "", f"{state}, not tested"]
-    stored = offer.results.metrics[budget.metric.name]
-    known = stored.get("low") is not None and stored.get("high") is not None
-    interval = f"{stored['low']:.3g} to {stored['high']:.3g}" if known else ""
+    stored = offer.results.stored(budget.metric.name)
+    known = stored.low is not None and stored.high is not None
+    interval = f"{stored.low:.3g} to {stored.high:.3g}" if known else ""
     return [*cells, f"{value:.4g}", interval, "best" if offer is budget.best else state]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from cherenkov_mlops.commands.outputs import refuse_foreign_output
 from cherenkov_mlops.figures.export import export_figures
 from cherenkov_mlops.reporting.comparison import summarise_comparison
-from cherenkov_mlops.reporting.figure_blocks import drawable
 from cherenkov_mlops.reporting.html import render_page
 from cherenkov_mlops.reporting.ranking import rank_runs
 from cherenkov_mlops.reporting.sources import (
@@ -15,7 +14,7 @@ from cherenkov_mlops.reporting.sources import (
     load_runs,
     refuse_obstacles,
 )
-from cherenkov_mlops.reporting.views import run_views, shared_metrics
+from cherenkov_mlops.reporting.views import run_views, task_views
 from cherenkov_mlops.run_dir import write_json_atomically, write_text_atomically
 
 log = logging.getLogger(__name__)
@@ -54,19 +53,21 @@ def run(
         than an earlier comparison would be overwritten.
     """
     refuse_foreign_output(output, "comparison", {"runs", "ranked"})
-    results = load_runs(runs)
-    views = run_views(results)
-    labels = [view.label for view in views]
-    place = find_baseline(labels, baseline)
-    mended = [view.results for view in views]
-    obstacles = find_obstacles(mended)
+    views = run_views(load_runs(runs))
+    place = find_baseline([view.label for view in views], baseline)
+    obstacles = find_obstacles([view.results for view in views])
     if not allow_different_data:
         refuse_obstacles(obstacles)
-    ranking = None if obstacles else rank_runs(mended, shared_metrics(views))
-    summary = summarise_comparison(views, ranking, place)
-    page = render_page(results, embedded=summary, ranking=ranking, baseline=place, strict=strict)
+    rankings = None
+    if not obstacles:
+        rankings = {
+            name: rank_runs([view.part for view in own], own[0].metrics)
+            for name, own in task_views(views).items()
+        }
+    summary = summarise_comparison(views, rankings, place)
+    page = render_page(views, embedded=summary, rankings=rankings, baseline=place, strict=strict)
     write_json_atomically(output.with_suffix(".json"), summary)
     log.info("compare: %s", write_text_atomically(output, page))
     if figures is not None:
-        export_figures([drawable(view) for view in views], labels, figures)
+        export_figures([view.results for view in views], [v.label for v in views], figures)
         log.info("compare: figures: %s", figures)

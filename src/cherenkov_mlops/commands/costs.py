@@ -13,7 +13,7 @@ from cherenkov_mlops.models.builder import load_model_file
 from cherenkov_mlops.models.cost import model_facts
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.prediction.companions import tested_model
-from cherenkov_mlops.results import read_results, write_results
+from cherenkov_mlops.results import Fact, read_results, write_results
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def _add_to_results(config: RunConfig, run_dir: RunDir) -> None:
     facts = cost_facts(config, run_dir, results.facts.get("engine", "keras"))
     values, _ = evaluate_metrics(facts, "generic", EvaluationSettings())
     results.facts |= facts
-    results.metrics |= {name: values[name] for name in facts if name in values}
+    results.metrics |= {name: Fact.model_validate(values[name]) for name in facts if name in values}
     write_results(results, run_dir.metrics)
 
 

@@ -94,25 +94,25 @@ def check_gates(results: Results, gates: Sequence[Gate]) -> None:
     QualityError
         A gate is failed.
     """
-    check_gates_fit(gates, [results.run["task"]])
+    check_gates_fit(gates, list(results.tasks))
     failed = [gate for gate in gates if not gate.is_passed(_value(results, gate))]
     if failed:
         texts = "; ".join(_describe_failure(results, gate) for gate in failed)
-        raise QualityError(f"{results.run['name']}: quality gate not passed: {texts}")
+        raise QualityError(f"{results.run.name}: quality gate not passed: {texts}")
 
 
 def _value(results: Results, gate: Gate) -> float:
-    value = results.metrics.get(gate.name, {}).get("value")
-    return math.nan if value is None else float(value)
+    stored = results.stored(gate.name)
+    return math.nan if stored is None or stored.value is None else float(stored.value)
 
 
 def _describe_failure(results: Results, gate: Gate) -> str:
-    entry = results.metrics.get(gate.name, {})
-    value, unit = _value(results, gate), METRICS[gate.name].unit
+    stored, value = results.stored(gate.name), _value(results, gate)
+    unit = METRICS[gate.name].unit
     bound = f"{gate.side} {gate.bound:g}{f' {unit}' if unit else ''}"
     if math.isnan(value):
         return f"{gate.name} has no value, must not be {bound}"
-    ends = [entry.get(key) for key in ("low", "high")]
+    ends = [getattr(stored, key, None) for key in ("low", "high")]
     if any(end is None or math.isnan(end) for end in ends):
         return f"{gate.name} = {value:.4g}, {bound}"
     return f"{gate.name} = {value:.4g} (68 %: {ends[0]:.4g} to {ends[1]:.4g}), {bound}"

@@ -10,6 +10,7 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.dl1_file import DL1File
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.data.production import NO_SHOWER, Production, unite_productions
+from cherenkov_mlops.results import Finding
 
 log = logging.getLogger(__name__)
 
@@ -25,29 +26,6 @@ _KNOWN_NAMES = {
     "helium": {"helium"},
     "iron": {"iron"},
 }
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is odd.
-
-    Parameters
-    ----------
-    level : {"failure", "warning", "hint"}
-        A failure makes all results doubtful.
-    check : str
-        Which check found it.
-    text : str
-        What was found, and what to make of it.
-    """
-
-    level: str
-    check: str
-    text: str
-
-    def as_dict(self) -> dict[str, str]:
-        """Plain types, for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

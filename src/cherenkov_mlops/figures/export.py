@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib import rc_params_from_file
+from matplotlib.figure import Figure
 
 from cherenkov_mlops.figures.base import figures_of
 from cherenkov_mlops.figures.render import render_figure
@@ -43,17 +44,27 @@ def export_figures(runs: Sequence[Results], labels: Sequence[str], folder: Path)
     """
     folder.mkdir(parents=True, exist_ok=True)
     look = paper_look()
-    kinds = dict.fromkeys(["generic", *(TASKS[run.run["task"]].kind for run in runs)])
+    tasks = list(dict.fromkeys(name for run in runs for name in run.tasks))
+    kinds = [TASKS[name].kind for name in tasks]
     paths: list[Path] = []
-    for entry in (entry for kind in kinds for entry in figures_of(kind).values()):
-        places = [place for place, run in enumerate(runs) if run.figures.get(entry.name)]
-        if not places:
-            continue
-        drawn = [(labels[place], runs[place].figures[entry.name]) for place in places]
-        # A run keeps its style in all figures, whoever else is in them.
-        page = render_figure(entry, drawn, [run_style(place) for place in places], look=look)
-        with matplotlib.rc_context(look):
-            for ending, metadata in _METADATA.items():
-                paths.append(folder / f"{entry.name}.{ending}")
-                page.savefig(paths[-1], metadata=metadata)
+    for task, kind in [("", "generic"), *zip(tasks, kinds, strict=True)]:
+        # Tasks that share their figures share no files.
+        prefix = f"{task}_" if kinds.count(kind) > 1 else ""
+        for entry in figures_of(kind).values():
+            parts = [run.tasks.get(task) if task else run for run in runs]
+            # A run keeps its style in all figures, whoever else is in them.
+            places = [n for n, part in enumerate(parts) if part and part.figures.get(entry.name)]
+            drawn = [(labels[place], parts[place].figures[entry.name]) for place in places]
+            if drawn:
+                styles = [run_style(place) for place in places]
+                page = render_figure(entry, drawn, styles, look=look)
+                with matplotlib.rc_context(look):
+                    paths += _save(page, folder, f"{prefix}{entry.name}")
+    return paths
+
+
+def _save(page: Figure, folder: Path, name: str) -> list[Path]:
+    paths = [folder / f"{name}.{ending}" for ending in _METADATA]
+    for path, metadata in zip(paths, _METADATA.values(), strict=True):
+        page.savefig(path, metadata=metadata)
     return paths

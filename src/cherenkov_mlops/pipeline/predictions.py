@@ -13,32 +13,45 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """One task of the predictions.
+
+    Parameters
+    ----------
+    source : str
+        Name of the run whose model predicted it; empty for the run itself.
+    trained_tev : tuple of float
+        Lowest and highest true energy [TeV] of that run's training files; zeros if there is none.
+    """
+
+    source: str = ""
+    trained_tev: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
 class Predictions:
     """DL2 files of a run and what is known about them.
 
     Parameters
     ----------
-    tasks : list of str
-        What was predicted, the tasks of the run itself first.
+    tasks : dict of str to Predicted
+        What was predicted, the tasks of the run's own model first.
     inputs : Inputs
         Files that were predicted.
     facts : dict
         Epochs, sizes and times.
     model_sha256 : str or None
         Digest of the model's file; None if an engine ran it in another form.
-    trained_tev : tuple of float
-        Lowest and highest true energy [TeV] of the training files; zeros if there is none.
     overlap : list of str
         Test files with events of the training.
     findings : list of dict
         What is odd about the test files.
     """
 
-    tasks: list[str]
+    tasks: dict[str, Predicted]
     inputs: Inputs
     facts: dict[str, Any]
     model_sha256: str | None
-    trained_tev: tuple[float, float]
     overlap: list[str]
     findings: list[dict[str, Any]]
 
@@ -52,7 +65,10 @@ class Predictions:
 
 def write_predictions(predictions: Predictions, run_dir: RunDir) -> None:
     """Write ``prediction.json``."""
-    content = vars(predictions) | {"inputs": predictions.inputs.as_dict()}
+    content = vars(predictions) | {
+        "inputs": predictions.inputs.as_dict(),
+        "tasks": {task: vars(each) for task, each in predictions.tasks.items()},
+    }
     write_json_atomically(
         run_dir.prediction_record, {"schema_version": SCHEMA_VERSION} | plain_values(content)
     )
@@ -78,7 +94,10 @@ def load_predictions(run_dir: RunDir) -> Predictions:
         content = json.loads(path.read_text(encoding="utf-8"))
         del content["schema_version"]
         content["inputs"] = Inputs.from_dict(content["inputs"])
-        content["trained_tev"] = tuple(content["trained_tev"])
+        content["tasks"] = {
+            task: Predicted(each["source"], tuple(each["trained_tev"]))
+            for task, each in content["tasks"].items()
+        }
         return Predictions(**content)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(

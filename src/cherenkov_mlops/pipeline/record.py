@@ -118,11 +118,6 @@ class RunRecord:
         write_json_atomically(self.run_dir.record, self.content)
 
 
-def tasks_of(config: RunConfig) -> list[str]:
-    """Tasks of the run."""
-    return list(getattr(config, "tasks", None) or [config.task])
-
-
 def _upgrade(content: dict[str, Any]) -> dict[str, Any]:
     """Give a record of version 1 the stages of today, each with what it was made of.
 

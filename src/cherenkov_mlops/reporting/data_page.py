@@ -33,9 +33,9 @@ def render_data_page(description: dict[str, Any]) -> str:
     page = {
         "view": view,
         "item": item,
-        "created": str(view.run["created"]),
+        "created": view.run.created,
         "camera": description["camera"],
-        "unit": "image" if view.run["mode"] == "mono" else "shower",
+        "unit": "image" if view.run.mode == "mono" else "shower",
         "cards": _cards(description),
         "n_of": {
             level: sum(finding["level"] == level for finding in description["findings"])
@@ -62,7 +62,9 @@ def _view(description: dict[str, Any]) -> RunView:
     }
     data |= {_SETS[name]: numbers for name, numbers in counts["sets"].items()}
     run = description["run"]
-    return RunView(Results(run=run, data=data), run["name"], run_style(0))
+    info = {"tasks": []} | run
+    results = Results.model_validate({"run": info, "data": data})
+    return RunView(run["name"], run_style(0), results)
 
 
 def _cards(description: dict[str, Any]) -> list[dict[str, str]]:

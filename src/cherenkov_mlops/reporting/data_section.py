@@ -10,11 +10,11 @@ from cherenkov_mlops.figures import FigureEntry
 from cherenkov_mlops.figures.base import ENERGY_AXIS
 from cherenkov_mlops.figures.style import PALETTE
 from cherenkov_mlops.reporting.figure_blocks import Block, make_block
-from cherenkov_mlops.reporting.notices import LEVELS
 from cherenkov_mlops.reporting.tables import MISSING, format_number
 from cherenkov_mlops.reporting.views import RunView
+from cherenkov_mlops.results import LEVELS, Finding
+from cherenkov_mlops.tasks import TASKS
 
-SETS = ("train", "validation", "test")
 LABELS = ("signal", "background")
 _MAX_SHOWN = 4
 
@@ -25,26 +25,36 @@ def data_section(views: Sequence[RunView]) -> list[dict[str, Any]]:
 
 
 def _data_of_run(view: RunView) -> dict[str, Any]:
-    data = view.results.data
-    sets = {name: data.get(name, {}) for name in SETS}
-    cuts = [(cut["cut"], cut) for cut in data.get("cuts", [])]
+    data, tasks = view.results.data, view.results.tasks
+    sets = {"train": data.train, "validation": data.validation}
+    # Tasks that are learnt without background are tested without: then each has a row.
+    tests = {name: task.test for name, task in tasks.items() if task.test}
+    alike = len({(counts.signal, counts.background) for counts in tests.values()}) == 1
+    for name, counts in tests.items():
+        sets["test" if alike else f"test: {TASKS[name].title}"] = counts
+    numbers = {name: counts.model_dump() for name, counts in sets.items() if counts}
+    cuts = [(cut.cut, cut.model_dump()) for cut in data.cuts or []]
     present = [
-        name for name in LABELS if any(numbers.get(name) for _, numbers in [*sets.items(), *cuts])
+        name
+        for name in LABELS
+        if any(each.get(name) for each in [*numbers.values(), *dict(cuts).values()])
     ]
+    invalid = [task.n_invalid for task in tasks.values() if task.n_invalid is not None]
     return {
         "view": view,
-        "classes": [view.run["classes"].get(name, name) for name in present],
-        "sets": [_count_row(name, numbers, present) for name, numbers in sets.items() if numbers],
+        "classes": [view.run.classes.get(name, name) for name in present],
+        "sets": [_count_row(name, each, present) for name, each in numbers.items()],
         "cuts": _cut_rows(cuts, present),
-        "simulation": [simulation_row(item) for item in data.get("simulation", [])],
-        "findings": sorted_findings(data.get("findings", [])),
-        "n_invalid": format_number(data.get("n_invalid")),
-        "digest": str(data.get("test_digest", "")),
+        "simulation": [simulation_row(item.model_dump()) for item in data.simulation],
+        "findings": sorted_findings(data.findings),
+        # Of the task with most rows: the others leave out whole classes.
+        "n_invalid": format_number(max(invalid, default=None)),
+        "digest": next((task.test_digest or "" for task in tasks.values()), ""),
     }
 
 
 def _count_row(name: str, numbers: dict[str, Any], labels: list[str]) -> dict[str, Any]:
-    counts = [numbers.get(label, 0) for label in labels]
+    counts = [numbers.get(label) or 0 for label in labels]
     total = max(sum(counts), 1)
     return {
         "name": name,
@@ -66,9 +76,9 @@ def _cut_rows(cuts: Sequence[tuple[str, dict[str, int]]], labels: list[str]) -> 
     return rows
 
 
-def sorted_findings(findings: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+def sorted_findings(findings: Sequence[Finding]) -> list[Finding]:
     """What the checks of the files found, the worst first."""
-    return sorted(findings, key=lambda finding: LEVELS.index(finding["level"]))
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
 def simulation_row(item: dict[str, Any]) -> dict[str, str]:
@@ -117,10 +127,10 @@ def spectra_block(views: Sequence[RunView]) -> Block | None:
 
 
 def _spectra(view: RunView) -> dict[str, Any]:
-    edges = view.results.data.get("energy_edges_tev", [])
+    edges = view.results.data.energy_edges_tev or []
     counts = {
-        view.run["classes"].get(label, label): numbers
-        for label, numbers in view.results.data.get("energy", {}).items()
+        view.run.classes.get(label, label): numbers
+        for label, numbers in (view.results.data.energy or {}).items()
         if len(numbers) == len(edges) - 1
     }
     return {"edges": edges, "counts": counts} if counts else {}

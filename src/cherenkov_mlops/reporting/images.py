@@ -1,5 +1,6 @@
 """Camera images of the example events, drawn from the results alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from matplotlib.ticker import MaxNLocator
 from cherenkov_mlops.figures.style import INK, PALETTE, RC_PARAMS
 from cherenkov_mlops.reporting.svg import figure_svg
 from cherenkov_mlops.reporting.tables import format_number
-from cherenkov_mlops.reporting.views import RunView
+from cherenkov_mlops.reporting.views import TaskView
+from cherenkov_mlops.results import Examples
 
 KINDS = {
     "best": ("Best", "the smallest errors"),
@@ -32,11 +34,6 @@ _DPI = 150
 _CORNERS = {"hexagon": (6, 90.0), "square": (4, 45.0)}
 #: Positions farther out than this many camera radii are not drawn.
 _MAX_RADII = 1.5
-_ERRORS = {
-    "type": ("Distance from the truth", ""),
-    "energy": ("|ln(predicted/true)|", ""),
-    "direction": ("Angular error", "deg"),
-}
 _MARKS = (("true", "o", PALETTE[2], "true direction"), ("reco", "X", PALETTE[1], "predicted"))
 
 
@@ -62,12 +59,18 @@ class Example:
     facts: list[tuple[str, str]]
 
 
-def example_groups(view: RunView) -> list[dict[str, Any]]:
-    """Title, meaning and images of each kind that the run has."""
+def example_groups(view: TaskView, prefix: str = "") -> list[dict[str, Any]]:
+    """Title, meaning and images of each kind that the run has; ``prefix`` is put before ids."""
+    found = view.part.examples or Examples()
+    cameras = {
+        name: camera.model_dump()
+        for name, camera in (found.cameras or {}).items()
+        if None not in camera.model_dump().values()
+    }
     examples = [
-        _example(view, number, event)
-        for number, event in enumerate(view.results.examples.get("events", []))
-        if event["camera"] in view.results.examples.get("cameras", {})
+        _example(view, f"{prefix}example-{number}", event.model_dump(), cameras[event.camera])
+        for number, event in enumerate(found.events or [])
+        if event.camera in cameras
     ]
     groups = [
         {
@@ -80,51 +83,34 @@ def example_groups(view: RunView) -> list[dict[str, Any]]:
     return [group for group in groups if group["examples"]]
 
 
-def _example(view: RunView, number: int, event: dict[str, Any]) -> Example:
-    classes = view.run["classes"]
-    name = classes.get("signal" if event["signal"] else "background", "event")
-    energy = format_number(event["values"].get("true_energy"), 3)
-    title = f"{name}, {energy} TeV"
-    facts = _facts(view, event)
-    spoken = "; ".join(f"{key}: {value}" for key, value in facts)
-    page = draw_camera(view.results.examples["cameras"][event["camera"]], event)
-    alt_text = f"Camera image of a {event['kind']} event, {title}. {spoken}."
-    return Example(
-        kind=event["kind"],
-        title=title,
-        svg=figure_svg(page, f"example-{number}", alt_text, dpi=_DPI),
-        facts=facts,
-    )
-
-
-def _facts(view: RunView, event: dict[str, Any]) -> list[tuple[str, str]]:
-    values = event["values"]
-    label, unit = _ERRORS[view.kind]
-    facts = {
-        "type": lambda: [("Gammaness", format_number(values.get("gh_score"), 3))],
-        "energy": lambda: [
-            ("True energy", f"{format_number(values.get('true_energy'), 3)} TeV"),
-            ("Predicted energy", f"{format_number(values.get('reco_energy'), 3)} TeV"),
-        ],
-        "direction": lambda: [
-            ("True alt, az", _direction(values, "true")),
-            ("Predicted alt, az", _direction(values, "reco")),
-        ],
-    }[view.kind]()
-    error = f"{format_number(event['error'], 3)} {unit}".strip()
-    return [
-        *facts,
-        (label, error),
+def _example(view: TaskView, name: str, event: dict[str, Any], camera: dict[str, Any]) -> Example:
+    particle = view.run.classes.get("signal" if event["signal"] else "background", "event")
+    title = f"{particle}, {format_number(event['values'].get('true_energy'), 3)} TeV"
+    task = view.task
+    facts = [
+        *(
+            (words, _in_words(numbers, unit))
+            for words, numbers, unit in task.shown(event["values"])
+        ),
+        (task.error_title, _in_words([event["error"]], task.error_unit)),
         ("Charge", f"{sum(event['image']):,.0f} p.e."),
         ("Run, event", f"{event['obs_id']}, {event['event_id']}"),
         ("Telescope", str(event["tel_id"])),
     ]
+    spoken = "; ".join(f"{key}: {value}" for key, value in facts)
+    alt_text = f"Camera image of a {event['kind']} event, {title}. {spoken}."
+    svg = figure_svg(draw_camera(camera, event), name, alt_text, dpi=_DPI)
+    return Example(kind=event["kind"], title=title, svg=svg, facts=facts)
 
 
-def _direction(values: dict[str, float], kind: str) -> str:
-    return ", ".join(
-        f"{values[name]:.2f}°" for name in (f"{kind}_alt", f"{kind}_az") if name in values
-    )
+def _in_words(numbers: Sequence[float | None], unit: str) -> str:
+    """Numbers of an event with their unit; several angles with the degrees at each."""
+    if len(numbers) == 1:
+        return f"{format_number(numbers[0], 3)} {unit}".strip()
+    known = [number for number in numbers if number is not None]
+    if unit == "deg":
+        return ", ".join(f"{number:.2f}°" for number in known)
+    return f"{', '.join(format_number(number, 3) for number in known)} {unit}".strip()
 
 
 def draw_camera(camera: dict[str, Any], event: dict[str, Any]) -> Figure:

@@ -1,15 +1,11 @@
 """Warnings at the top of a page: what the reader must know before believing a number."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from cherenkov_mlops.metrics import METRICS
-from cherenkov_mlops.reporting.ranking import stored_value
-from cherenkov_mlops.results import Results
+from cherenkov_mlops.metrics import metrics_of
+from cherenkov_mlops.results import Finding, Results
+from cherenkov_mlops.tasks import TASKS
 
-#: From the worst to the mildest.
-LEVELS = ("failure", "warning", "hint")
 _MAX_CLASS_RATIO = 3.0
 #: How much larger the share that the test loses may be than that of the training.
 _MAX_EXTRA_INVALID = 0.1
@@ -20,152 +16,106 @@ _MIN_TEST_EVENTS = 100
 _RISEN = 1.1
 
 
-@dataclass(frozen=True)
-class Notice:
-    """One warning; ``level`` is ``failure``, ``warning`` or ``hint``."""
-
-    level: str
-    text: str
+def find_notices(run: Results) -> list[Finding]:
+    """Find all that is worth a warning about a run and its tasks."""
+    of_tasks = [notice for name in run.tasks for notice in task_notices(run, name)]
+    return [*of_tasks, *run_notices(run)]
 
 
-def find_notices(run: Results) -> list[Notice]:
-    """All that is worth a warning about a run, the worst first."""
-    return [
-        *_failed_metrics(run),
-        *_leakage(run),
-        *_data_findings(run),
-        *_repeated_predictions(run),
-        *_outside_training(run),
-        *_invalid_rows(run),
-        *_small_test(run),
-        *_class_imbalance(run),
-        *_validation_loss(run),
-    ]
+def run_notices(run: Results) -> list[Finding]:
+    """Find what is worth a warning about files and training."""
+    found = []
+    names = [str(path).rpartition("/")[2] for path in run.data.overlap or []]
+    if names:
+        files = "file was" if len(names) == 1 else "files were"
+        shown = ", ".join(names[:3])
+        shown = shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+        text = f"{len(names)} test {files} trained on: {shown}; all values are too good."
+        found.append(Finding("failure", "overlap", text))
 
-
-def _failed_metrics(run: Results) -> list[Notice]:
-    return [
-        Notice("failure", f"{name} = {value:.3g}: {entry.failure}.")
-        for name, entry in METRICS.items()
-        if entry.fails_below is not None and (value := stored_value(run, name)) < entry.fails_below
-    ]
-
-
-def _leakage(run: Results) -> list[Notice]:
-    names = [str(path).rpartition("/")[2] for path in run.data.get("overlap", [])]
-    if not names:
-        return []
-    files = "file was" if len(names) == 1 else "files were"
-    text = f"{len(names)} test {files} trained on: {_join(names)}; all values are too good."
-    return [Notice("failure", text)]
-
-
-def _data_findings(run: Results) -> list[Notice]:
-    """Failures as they are, and how many warnings stand in the section about the data."""
-    findings = run.data.get("findings", [])
-    notices = [Notice("failure", item["text"]) for item in findings if item["level"] == "failure"]
-    n_warnings = sum(item["level"] == "warning" for item in findings)
+    # Failures of the files as they are; how many warnings stand in the section about the data.
+    found += [finding for finding in run.data.findings if finding.level == "failure"]
+    n_warnings = sum(finding.level == "warning" for finding in run.data.findings)
     if n_warnings:
         what = "a warning" if n_warnings == 1 else f"{n_warnings} warnings"
         text = f"The check of the files ended with {what}: look at the section Data."
-        notices.append(Notice("warning", text))
-    return notices
+        found.append(Finding("warning", "files", text))
+
+    counts = run.data.train
+    # The check of the files says it, too, with what to do: once is enough.
+    if counts and counts.signal and counts.background:
+        numbers = (counts.signal, counts.background)
+        is_said = any(finding.check == "balance" for finding in run.data.findings)
+        if max(numbers) > _MAX_CLASS_RATIO * min(numbers) and not is_said:
+            text = (
+                f"The training classes are not balanced: {numbers[0]:,} and {numbers[1]:,} events."
+            )
+            found.append(Finding("warning", "balance", text))
+
+    columns = run.training.history.model_extra if run.training.history else {}
+    losses = np.asarray(columns.get("val_loss", []), dtype=float)
+    if np.count_nonzero(np.isfinite(losses)) >= 2:
+        best = int(np.nanargmin(losses))
+        if best == len(losses) - 1:
+            text = "The validation loss was lowest at the last epoch: train for longer."
+            found.append(Finding("hint", "loss", text))
+        elif losses[-1] > _RISEN * losses[best]:
+            rise = losses[-1] / losses[best] - 1
+            text = f"The validation loss has risen by {rise:.0%} since its best epoch."
+            found.append(Finding("hint", "loss", text))
+    return found
 
 
-def _repeated_predictions(run: Results) -> list[Notice]:
-    facts = run.data.get("predictions", {})
-    n_rows, n_same = facts.get("n", 0), facts.get("n_most_common", 0)
-    if n_rows < 2 or n_same <= max(_MAX_REPEATED * n_rows, 1):
-        return []
-    if facts["n_distinct"] == 1:
-        return [Notice("failure", f"All {n_rows:,} predictions are the same.")]
-    text = (
-        f"{n_same / n_rows:.0%} of the predictions are one and the same value "
-        f"({facts['n_distinct']:,} different ones in all): the network hardly looks at its input."
-    )
-    return [Notice("warning", text)]
+def task_notices(run: Results, name: str) -> list[Finding]:
+    """Find what is worth a warning about the predictions of one task."""
+    task = run.tasks[name]
+    found = [
+        Finding("failure", "metrics", f"{key} = {value:.3g}: {entry.failure}.")
+        for key, entry in metrics_of(TASKS[name].kind).items()
+        if entry.fails_below is not None and (value := task.value(key)) < entry.fails_below
+    ]
+    facts = task.predictions
+    if facts is not None:
+        n_rows, n_same = facts.n or 0, facts.n_most_common or 0
+        if n_rows >= 2 and n_same > max(_MAX_REPEATED * n_rows, 1):
+            if facts.n_distinct == 1:
+                text = f"All {n_rows:,} predictions are the same."
+                found.append(Finding("failure", "predictions", text))
+            else:
+                text = (
+                    f"{n_same / n_rows:.0%} of the predictions are one and the same value "
+                    f"({facts.n_distinct or 0:,} different ones in all): the network hardly looks "
+                    "at its input."
+                )
+                found.append(Finding("warning", "predictions", text))
+        n_outside = facts.n_below + facts.n_above
+        if n_outside > _MAX_OUTSIDE * max(n_rows, 1) and len(facts.trained_tev) == 2:
+            low, high = facts.trained_tev
+            text = (
+                f"{n_outside / max(n_rows, 1):.1%} of the reconstructed energies are outside the "
+                f"training range of {low:.3g} to {high:.3g} TeV ({facts.n_below:,} below, "
+                f"{facts.n_above:,} above)."
+            )
+            found.append(Finding("warning", "predictions", text))
 
-
-def _outside_training(run: Results) -> list[Notice]:
-    facts = run.data.get("predictions", {})
-    n_rows, n_below, n_above = (int(facts.get(name) or 0) for name in ("n", "n_below", "n_above"))
-    if (n_below + n_above) / max(n_rows, 1) <= _MAX_OUTSIDE or "trained_tev" not in facts:
-        return []
-    low, high = facts["trained_tev"]
-    text = (
-        f"{(n_below + n_above) / n_rows:.1%} of the reconstructed energies are outside the "
-        f"training range of {low:.3g} to {high:.3g} TeV ({n_below:,} below, {n_above:,} above)."
-    )
-    return [Notice("warning", text)]
-
-
-def _invalid_rows(run: Results) -> list[Notice]:
-    """Rows that the test leaves out; the cuts take some, and take as many from the training."""
-    n_invalid = run.data.get("n_invalid") or 0
-    n_valid = sum((run.data.get("test") or {}).values())
+    # Rows that the test leaves out; the cuts take some, and take as many from the training.
+    n_invalid, n_valid = task.n_invalid or 0, task.test.total if task.test else 0
     share = n_invalid / max(n_invalid + n_valid, 1)
-    cut = _share_cut(run)
-    if share <= _MANY_INVALID:
-        return []
-    text = f"{share:.0%} of the test rows are invalid and left out"
-    if share > cut + _MAX_EXTRA_INVALID:
-        return [Notice("warning", f"{text}; the cuts explain {cut:.0%}.")]
-    return [Notice("hint", f"{text}, no more than the cuts take from the training.")]
+    if share > _MANY_INVALID:
+        cuts = run.data.cuts or []
+        before, after = (cuts[place].total if cuts else 0 for place in (0, -1))
+        cut = 1 - after / before if before else 0.0
+        text = f"{share:.0%} of the test rows are invalid and left out"
+        if share > cut + _MAX_EXTRA_INVALID:
+            text = f"{text}; the cuts explain {cut:.0%}."
+            found.append(Finding("warning", "invalid", text))
+        else:
+            text = f"{text}, no more than the cuts take from the training."
+            found.append(Finding("hint", "invalid", text))
 
-
-def _share_cut(run: Results) -> float:
-    """Share of the training samples that the cuts take away."""
-    cuts = run.data.get("cuts", [])
-    before, after = (
-        sum(cuts[place].get(name, 0) for name in ("signal", "background")) if cuts else 0
-        for place in (0, -1)
-    )
-    return 1 - after / before if before else 0.0
-
-
-def _small_test(run: Results) -> list[Notice]:
-    names = run.run["classes"]
-    return [
-        Notice("warning", f"Only {number} test events of class {names.get(name, name)}.")
-        for name, number in (run.data.get("test") or {}).items()
-        if 0 < number < _MIN_TEST_EVENTS
-    ]
-
-
-def _class_imbalance(run: Results) -> list[Notice]:
-    numbers = run.data.get("train") or {}
-    signal, background = numbers.get("signal") or 0, numbers.get("background") or 0
-    if not (signal and background):
-        return []
-    ratio = max(signal, background) / min(signal, background)
-    if ratio <= _MAX_CLASS_RATIO:
-        return []
-    return [
-        Notice(
-            "warning",
-            f"The training classes are not balanced: {signal:,} and {background:,} events.",
-        )
-    ]
-
-
-def _validation_loss(run: Results) -> list[Notice]:
-    history = run.training.get("history", {})
-    losses = np.asarray(history.get("val_loss", []), dtype=float)
-    if np.count_nonzero(np.isfinite(losses)) < 2:
-        return []
-    best = int(np.nanargmin(losses))
-    if best == len(losses) - 1:
-        return [
-            Notice("hint", "The validation loss was lowest at the last epoch: train for longer.")
-        ]
-    if losses[-1] > _RISEN * losses[best]:
-        rise = losses[-1] / losses[best] - 1
-        return [
-            Notice("hint", f"The validation loss has risen by {rise:.0%} since its best epoch.")
-        ]
-    return []
-
-
-def _join(names: list[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+    for label in ("signal", "background"):
+        number = (getattr(task.test, label) or 0) if task.test else 0
+        if 0 < number < _MIN_TEST_EVENTS:
+            text = f"Only {number} test events of class {run.run.classes.get(label, label)}."
+            found.append(Finding("warning", "events", text))
+    return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cherenkov_mlops.metrics import Metric
-from cherenkov_mlops.results import Results
+from cherenkov_mlops.results import TaskResults
 
 #: Confidence at which the paired bootstrap must see a difference before it counts as one.
 CONFIDENCE = 0.95
@@ -34,16 +34,16 @@ class Ranking:
         )
 
 
-def rank_runs(runs: Sequence[Results], metrics: Sequence[Metric]) -> Ranking:
-    """Ranks of the runs for each metric that knows better from worse."""
+def rank_runs(runs: Sequence[TaskResults], metrics: Sequence[Metric]) -> Ranking:
+    """Rank the runs by each metric that knows better from worse."""
     ranks = {entry.name: rank_by(entry, runs) for entry in metrics if entry.better != "none"}
     columns = np.array(list(ranks.values()), dtype=float)
     means = columns.mean(axis=0) if columns.size else np.full(len(runs), np.nan)
     return Ranking(ranks, [float(value) for value in means])
 
 
-def rank_by(entry: Metric, runs: Sequence[Results]) -> list[int]:
-    """Rank of each run: one more than the number of runs that are clearly better.
+def rank_by(entry: Metric, runs: Sequence[TaskResults]) -> list[int]:
+    """Rank each run: one more than the number of runs that are clearly better.
 
     A run without a value ranks behind all that have one.
     """
@@ -53,15 +53,13 @@ def rank_by(entry: Metric, runs: Sequence[Results]) -> list[int]:
     ]
 
 
-def is_clearly_better(entry: Metric, run: Results, other: Results) -> bool:
+def is_clearly_better(entry: Metric, run: TaskResults, other: TaskResults) -> bool:
     """Whether ``run`` is better than ``other`` beyond what the choice of events can explain.
 
     The central 95 % interval of the paired bootstrap differences must exclude zero (Efron &
     Tibshirani 1993, chapter 13). Without replicates any difference counts.
     """
-    badness, other_badness = (
-        float(entry.badness(stored_value(item, entry.name))) for item in (run, other)
-    )
+    badness, other_badness = (float(entry.badness(item.value(entry.name))) for item in (run, other))
     if badness >= other_badness:
         return False
     if np.isinf(other_badness):
@@ -72,13 +70,7 @@ def is_clearly_better(entry: Metric, run: Results, other: Results) -> bool:
     return bool(np.quantile(differences, (1 - CONFIDENCE) / 2) > 0)
 
 
-def stored_value(run: Results, name: str) -> float:
-    """Value of a metric in the results, NaN if there is none."""
-    value = run.metrics.get(name, {}).get("value")
-    return float("nan") if value is None else float(value)
-
-
-def _paired_differences(entry: Metric, run: Results, other: Results) -> np.ndarray:
+def _paired_differences(entry: Metric, run: TaskResults, other: TaskResults) -> np.ndarray:
     first, second = (
         np.asarray(item.replicates.get(entry.name, []), dtype=float) for item in (run, other)
     )

@@ -1,7 +1,7 @@
 """Runs related to a baseline: ratio panels, deviations by energy, and cost against quality."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,11 +13,8 @@ from cherenkov_mlops.figures import FigureEntry, figures_of
 from cherenkov_mlops.figures.base import ENERGY_AXIS
 from cherenkov_mlops.figures.style import FAINT, RC_PARAMS
 from cherenkov_mlops.metrics import METRICS, Metric
-from cherenkov_mlops.reporting.ranking import stored_value
-from cherenkov_mlops.reporting.views import RunView, shared_metrics
-
-if TYPE_CHECKING:
-    from cherenkov_mlops.reporting.figure_blocks import Drawn
+from cherenkov_mlops.reporting.views import Drawn, Line, TaskView
+from cherenkov_mlops.results import Measured
 
 COSTS = {
     "mmacs": "computations",
@@ -33,7 +30,7 @@ _BAND = ("energy_center", "value", "low", "high")
 
 
 def add_ratio_panel(
-    page: Figure, entry: FigureEntry, drawn: "Sequence[Drawn]", reference: RunView
+    page: Figure, entry: FigureEntry, drawn: Sequence[Drawn], reference: Line
 ) -> None:
     """Put an Axes below the figure's own, with each curve divided by that of the reference."""
     curves = {view.label: _curves(entry, view, arrays) for view, arrays in drawn}
@@ -58,7 +55,7 @@ def add_ratio_panel(
         upper.tick_params(labelbottom=False)
 
 
-def _curves(entry: FigureEntry, view: RunView, arrays: dict[str, Any]) -> list[Line2D]:
+def _curves(entry: FigureEntry, view: Line, arrays: dict[str, Any]) -> list[Line2D]:
     """The labelled lines of one run, in the order drawn."""
     ax = Figure().add_subplot()
     entry.draw(ax, label=view.label, style=view.style, **arrays)
@@ -108,18 +105,18 @@ def _short(label: str) -> str:
 
 
 def deviation_figures(
-    views: Sequence[RunView], reference: RunView
-) -> "list[tuple[FigureEntry, list[Drawn]]]":
+    views: Sequence[TaskView], reference: TaskView
+) -> list[tuple[FigureEntry, list[Drawn]]]:
     """For each curve by energy: relative deviation of the runs from the reference, in percent."""
     figures = []
-    for entry in figures_of(reference.kind).values():
-        base = reference.results.figures.get(entry.name)
-        if entry.kind == "type" or not entry.overlay or not _has_band(base):
+    for entry in figures_of(reference.task.kind).values():
+        base = reference.part.figures.get(entry.name)
+        if reference.task.needs_background or not entry.overlay or not _has_band(base):
             continue
         drawn = [
-            (view, _deviation(view.results.figures[entry.name], base))
+            (view, _deviation(view.part.figures[entry.name], base))
             for view in views
-            if view is not reference and _has_band(view.results.figures.get(entry.name), base)
+            if view is not reference and _has_band(view.part.figures.get(entry.name), base)
         ]
         if drawn:
             figures.append((_deviation_entry(entry, reference), drawn))
@@ -151,7 +148,7 @@ def _deviation(arrays: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     return centers | {name: column.tolist() for name, column in percent.items()}
 
 
-def _deviation_entry(entry: FigureEntry, reference: RunView) -> FigureEntry:
+def _deviation_entry(entry: FigureEntry, reference: TaskView) -> FigureEntry:
     def draw(ax: Axes, *, energy_center, deviation, low, high, label, style):
         ax.axhline(0, color=FAINT, linewidth=1.4)
         center, middle = np.asarray(energy_center, float), np.asarray(deviation, float)
@@ -174,10 +171,10 @@ def _deviation_entry(entry: FigureEntry, reference: RunView) -> FigureEntry:
     )
 
 
-def pareto_figures(views: Sequence[RunView]) -> "list[tuple[FigureEntry, list[Drawn]]]":
+def pareto_figures(views: Sequence[TaskView]) -> list[tuple[FigureEntry, list[Drawn]]]:
     """Quality (the first key metric) against each cost that at least two runs know."""
-    quality = next((entry for entry in shared_metrics(views) if entry.key), None)
-    if quality is None or len({view.kind for view in views}) > 1:
+    quality = next((entry for entry in views[0].metrics if entry.key), None)
+    if quality is None:
         return []
     figures = []
     for name in COSTS:
@@ -189,18 +186,14 @@ def pareto_figures(views: Sequence[RunView]) -> "list[tuple[FigureEntry, list[Dr
     return figures
 
 
-def _pareto_point(view: RunView, cost: Metric, quality: Metric) -> dict[str, float]:
+def _pareto_point(view: TaskView, cost: Metric, quality: Metric) -> dict[str, float]:
     value = view.results.facts.get(cost.name)
-    stored = view.results.metrics.get(quality.name, {})
-    return {
-        "cost": float("nan") if value is None else float(value),
-        "quality": stored_value(view.results, quality.name),
-        "low": float(stored.get("low") or "nan"),
-        "high": float(stored.get("high", "nan")),
-    }
+    stored = view.part.metrics.get(quality.name, Measured())
+    values = {"cost": value, "quality": stored.value, "low": stored.low, "high": stored.high}
+    return {name: np.nan if number is None else float(number) for name, number in values.items()}
 
 
-def _pareto_entry(cost: Metric, quality: Metric, drawn: "Sequence[Drawn]") -> FigureEntry:
+def _pareto_entry(cost: Metric, quality: Metric, drawn: Sequence[Drawn]) -> FigureEntry:
     front = pareto_front([point for _, point in drawn], quality)
 
     def draw(ax: Axes, *, cost, quality, low, high, label, style):

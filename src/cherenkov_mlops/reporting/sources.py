@@ -2,13 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.registry import did_you_mean
-from cherenkov_mlops.results import Results, read_results, results_from_json
+from cherenkov_mlops.results import Results, TaskResults, read_results, results_from_json
 from cherenkov_mlops.run_dir import RunDir
 
 #: Element of a report that holds its ``metrics.json``.
@@ -38,7 +38,7 @@ def _read_report(path: Path) -> Results:
 
 
 def load_runs(paths: Sequence[Path]) -> list[Results]:
-    """Results of each path; ``UserError`` if there is none."""
+    """Read the results of each path; raise UserError if there is none."""
     if not paths:
         raise UserError("compare: expected run folders or metrics.json files, got none")
     return [load_results(Path(path)) for path in paths]
@@ -58,7 +58,7 @@ def find_baseline(labels: Sequence[str], baseline: str | None) -> int | None:
 
 def unique_labels(runs: Sequence[Results]) -> list[str]:
     """Name of each run, numbered where several runs have the same."""
-    names = [str(run.run["name"]) for run in runs]
+    names = [str(run.run.name) for run in runs]
     total, seen, labels = Counter(names), Counter(), []
     for name in names:
         seen[name] += 1
@@ -67,10 +67,14 @@ def unique_labels(runs: Sequence[Results]) -> list[str]:
 
 
 def find_obstacles(runs: Sequence[Results]) -> list[str]:
-    """Reasons why the values of these runs do not measure the same thing; empty if they do."""
+    """List why the values of these runs do not measure the same thing; empty if they do.
+
+    Runs are compared task by task: those that both have must have been tested alike, and there
+    must be one.
+    """
     first, obstacles = runs[0], []
     for run in runs[1:]:
-        pair = f"'{first.run['name']}' and '{run.run['name']}'"
+        pair = f"'{first.run.name}' and '{run.run.name}'"
         obstacles += [
             f"{pair} differ in {what}: {_shorten(old)} and {_shorten(new)}"
             for what, old, new in _conditions(first, run)
@@ -80,7 +84,7 @@ def find_obstacles(runs: Sequence[Results]) -> list[str]:
 
 
 def refuse_obstacles(obstacles: Sequence[str]) -> None:
-    """Nothing, or ``UserError`` with one line if there are reasons not to rank the runs."""
+    """Raise UserError with one line if there are reasons not to rank the runs."""
     if obstacles:
         more = f" (and {len(obstacles) - 1} more)" if len(obstacles) > 1 else ""
         raise UserError(
@@ -89,22 +93,23 @@ def refuse_obstacles(obstacles: Sequence[str]) -> None:
         )
 
 
-def _conditions(first: Results, second: Results) -> list[tuple[str, Any, Any]]:
-    settings = sorted((first.evaluation.keys() | second.evaluation.keys()) - _HARMLESS_SETTINGS)
-    return [
-        ("the task", first.run["task"], second.run["task"]),
-        ("the test files", first.data.get("test_digest"), second.data.get("test_digest")),
-        *(
-            (f"the setting {name}", first.evaluation.get(name), second.evaluation.get(name))
-            for name in settings
-        ),
-        ("the number of tested events", _n_tested(first), _n_tested(second)),
-    ]
+def _conditions(first: Results, second: Results) -> Iterator[tuple[str, Any, Any]]:
+    shared = [name for name in first.tasks if name in second.tasks]
+    if not shared:
+        yield ("the task", ", ".join(first.tasks), ", ".join(second.tasks))
+    for name in shared:
+        tested, other = first.tasks[name], second.tasks[name]
+        yield ("the test files", tested.test_digest, other.test_digest)
+    settings, others = (run.evaluation.model_dump() for run in (first, second))
+    for name in sorted((settings.keys() | others.keys()) - _HARMLESS_SETTINGS):
+        yield (f"the setting {name}", settings.get(name), others.get(name))
+    for name in shared:
+        tested, other = first.tasks[name], second.tasks[name]
+        yield ("the number of tested events", _n_tested(tested), _n_tested(other))
 
 
-def _n_tested(run: Results) -> int | None:
-    numbers = {entry.get("n") for entry in run.metrics.values()} - {None}
-    return max((int(number) for number in numbers if number == number), default=None)
+def _n_tested(task: TaskResults) -> int | None:
+    return max((entry.n for entry in task.metrics.values() if entry.n is not None), default=None)
 
 
 def _shorten(value: Any) -> str:

@@ -12,7 +12,6 @@ from matplotlib.path import Path as DrawnPath
 from matplotlib.textpath import TextPath
 
 from cherenkov_mlops.figures.style import FAINT, INK, PALETTE, RC_PARAMS
-from cherenkov_mlops.reporting.svg_size import shrink_svg
 
 #: Colour in a figure -> name of the page's variable that replaces it, so that it follows a theme.
 VARIABLES = {INK: "--ink-f", FAINT: "--faint-f"} | {
@@ -30,6 +29,16 @@ _COMMANDS = {
     DrawnPath.CURVE4: "C",
     DrawnPath.CLOSEPOLY: "Z",
 }
+
+_NUMBER = re.compile(r"-?\d+\.\d{2,}(?:e[-+]?\d+)?")
+#: Points of a path that is a curve and not a symbol.
+_LONG = 12
+_GEOMETRY = re.compile(r'\b(?:d|x|y|width|height|transform|points)="[^"]*"')
+_FONT = re.compile(r"font-family: [^;\"]*;? ?")
+_EQUAL_MARKERS = re.compile(
+    r'<use (?P<first>[^>]*?) style="(?P<style>[^"]*)"/>'
+    r'(?P<others>(?:<use [^>]*? style="(?P=style)"/>)+)'
+)
 
 
 def figure_svg(figure: Figure, prefix: str, alt_text: str, dpi: int = _RASTER_DPI) -> Markup:
@@ -94,3 +103,54 @@ def _path_commands(path: DrawnPath) -> str:
         numbers = " ".join(f"{x:.0f} {y:.0f}" for x, y in pairs)
         commands.append(_COMMANDS[code] + numbers)
     return "".join(commands)
+
+
+def shrink_svg(text: str) -> str:
+    """Shorten Matplotlib's SVG text to less than half, without what a page does not need."""
+    text = re.sub(r">\s*\n\s*<", "><", text)
+    text = _GEOMETRY.sub(_shorten_geometry, text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", text)
+    text = text.replace("xlink:href=", "href=")
+    text = _FONT.sub("", text)
+    text = _drop_unused_ids(text)
+    text = re.sub(r'style="[^"]*"', lambda style: re.sub("([:;,]) ", r"\1", style[0]), text)
+    return _EQUAL_MARKERS.sub(_share_style, text)
+
+
+def _shorten_geometry(attribute: re.Match) -> str:
+    text = attribute[0]
+    # Points of a long path may be off by a twentieth of a point; the arcs of a marker may not.
+    decimals = 1 if text.count("L") > _LONG or not text.startswith("d=") else 2
+    text = _NUMBER.sub(lambda number: _shorten_number(number[0], decimals), text)
+    return f'd="{_shorten_path(text[3:-1])}"' if text.startswith("d=") else text
+
+
+def _shorten_number(number: str, decimals: int) -> str:
+    text = f"{float(number):.{decimals}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _shorten_path(path: str) -> str:
+    """The path with one-coordinate commands for horizontal and vertical steps."""
+    commands, here = [], None
+    for letter, numbers in re.findall(r"([A-Za-z])\s*([^A-Za-z]*)", path):
+        point = tuple(numbers.split()[-2:])
+        if letter == "L" and here and point[0] == here[0]:
+            commands.append(f"V{point[1]}")
+        elif letter == "L" and here and point[1] == here[1]:
+            commands.append(f"H{point[0]}")
+        else:
+            commands.append(letter + " ".join(numbers.split()))
+        here = point or None
+    return "".join(commands)
+
+
+def _drop_unused_ids(text: str) -> str:
+    used = set(re.findall(r'(?:href="|url\()#([^")]*)', text))
+    return re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
+
+
+def _share_style(markers: re.Match) -> str:
+    style = f' style="{markers["style"]}"'
+    others = markers["others"].replace(style, "")
+    return f"<g{style}><use {markers['first']}/>{others}</g>"

@@ -20,8 +20,7 @@ from cherenkov_mlops.models.cost import file_sizes, model_facts
 from cherenkov_mlops.models.packing import packed_size
 from cherenkov_mlops.pipeline.attempt import Attempt
 from cherenkov_mlops.pipeline.lifecycle import run_stage
-from cherenkov_mlops.pipeline.predictions import Predictions, write_predictions
-from cherenkov_mlops.pipeline.record import tasks_of
+from cherenkov_mlops.pipeline.predictions import Predicted, Predictions, write_predictions
 from cherenkov_mlops.prediction.companions import tested_model
 from cherenkov_mlops.prediction.predictor import predict_inputs
 from cherenkov_mlops.run_dir import RunDir
@@ -70,13 +69,16 @@ def predict(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
 
     # Measured costs are of the model itself, not of another form that an engine runs.
     is_model_itself = config.export is not None or timing["engine"] == "keras"
-    others = [open_run(Path(folder))[0] for folder in config.test.with_runs]
+    tasks = dict.fromkeys(config.tasks, Predicted("", manifest.inputs.energy_range_tev))
+    for folder in config.test.with_runs:
+        other, place = open_run(Path(folder))
+        trained_tev = read_manifest(place).inputs.energy_range_tev
+        tasks |= dict.fromkeys(other.tasks, Predicted(place.name, trained_tev))
     predictions = Predictions(
-        tasks=[task for each in (config, *others) for task in tasks_of(each)],
+        tasks=tasks,
         inputs=testing,
         facts=facts,
         model_sha256=digest_of_model(tested_model(config, run_dir)) if is_model_itself else None,
-        trained_tev=manifest.inputs.energy_range_tev,
         overlap=overlap,
         findings=[finding.as_dict() for finding in findings],
     )

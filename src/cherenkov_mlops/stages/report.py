@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cherenkov_mlops.figures.export import export_figures
 from cherenkov_mlops.pipeline.lifecycle import run_stage
-from cherenkov_mlops.reporting.figure_blocks import drawable
 from cherenkov_mlops.reporting.html import render_report
 from cherenkov_mlops.reporting.model_card import render_model_card
 from cherenkov_mlops.reporting.views import run_views
@@ -58,7 +57,7 @@ def run(
         run_stage("report", config, run_dir, force=force)
     if figures is not None:
         views = run_views([read_results(run_dir.metrics)])
-        export_figures([drawable(view) for view in views], [view.label for view in views], figures)
+        export_figures([view.results for view in views], [view.label for view in views], figures)
         log.info("report: figures: %s", figures)
 
 
@@ -67,7 +66,7 @@ def report(config: "RunConfig | None", run_dir: RunDir, attempt: "Attempt | None
     results = read_results(run_dir.metrics)
     if config is not None:
         # The title of the test may be older than that of the report.
-        results.run["title"] = config.report.title or config.run.name
+        results.run.title = config.report.title or config.run.name
     page = render_report(results)
     card = render_model_card(run_views([results])[0].results)
     log.info("report: %s", write_text_atomically(run_dir.report, page))

@@ -168,7 +168,8 @@ def _result(config: RunConfig, metric: Metric | ByValidation) -> float:
     if metric is BY_VALIDATION:
         stored = results.facts.get(metric.name)
     else:
-        stored = results.metrics[metric.name]["value"]
+        found = results.stored(metric.name)
+        stored = None if found is None else found.value
     return float("nan") if stored is None else float(stored)
 
 

@@ -39,6 +39,8 @@ class Backup:
         Name of a callback -> its state: numbers, texts, None, lists of those, and arrays.
     arrays : dict of str to array
         Variables of model and optimizer, and what else is large.
+    attempts : list of int
+        First epoch of each attempt that completed one.
     """
 
     n_epochs_done: int
@@ -49,6 +51,7 @@ class Backup:
     versions: dict[str, str]
     callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    attempts: list[int] = field(default_factory=lambda: [1])
 
     @property
     def best_val_loss(self) -> float | None:

@@ -116,6 +116,7 @@ class KeepState(keras.callbacks.Callback):
         self.kept = {type(callback).__name__: callback for callback in callbacks}
         self.earlier: Backup | None = None
         self.n_epochs_done = 0
+        self.attempts = [1]
         self._started = time.perf_counter()
 
     @property
@@ -127,6 +128,7 @@ class KeepState(keras.callbacks.Callback):
     def restore(self, model: keras.Model, backup: Backup) -> None:
         """Bring back the variables of the compiled model; the callbacks follow in ``fit``."""
         self.earlier, self.n_epochs_done = backup, backup.n_epochs_done
+        self.attempts = list(backup.attempts)
         variables = _variables(model)
         if any(
             name not in backup.arrays or backup.arrays[name].shape != tuple(variable.shape)
@@ -154,6 +156,9 @@ class KeepState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the state, as the last act of the epoch."""
+        # An attempt counts once it has completed an epoch.
+        if self.earlier is not None and epoch == self.earlier.n_epochs_done:
+            self.attempts.append(epoch + 1)
         states = {name: _get_state(callback) for name, callback in self.kept.items()}
         arrays = {name: np.asarray(value) for name, value in _variables(self.model).items()}
         backup = Backup(
@@ -165,6 +170,7 @@ class KeepState(keras.callbacks.Callback):
             versions=self.versions,
             callbacks={name: state for name, state in states.items() if state},
             arrays=arrays | {"seen": np.asarray(self.loader.seen)},
+            attempts=self.attempts,
         )
         write_backup(backup, self.path)
         self.n_epochs_done = epoch + 1

@@ -143,5 +143,6 @@ def _facts(config: RunConfig, manifest: Manifest, tool: TrainTool) -> dict[str, 
         "n_validation_events": len(manifest.validation_rows),
         "share_never_seen": tool.training_loader.share_never_seen,
         "training_time_s": tool.state.seconds,
+        "attempt_epochs": tool.state.attempts,
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
     }

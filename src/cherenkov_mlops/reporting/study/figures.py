@@ -10,19 +10,12 @@ from cherenkov_mlops.figures import figures_of
 from cherenkov_mlops.figures.study import metric_by_sparsity, quality_by_cost, size_by_sparsity
 from cherenkov_mlops.figures.style import run_style
 from cherenkov_mlops.metrics import METRICS, Metric
-from cherenkov_mlops.reporting.figure_blocks import Block, drawable, make_block
-from cherenkov_mlops.reporting.ranking import stored_value
+from cherenkov_mlops.reporting.figure_blocks import Block, make_block
 from cherenkov_mlops.reporting.relation import deviation_figures
+from cherenkov_mlops.reporting.study.numbers import SIZES
 from cherenkov_mlops.reporting.study.runs import Group, Row
-from cherenkov_mlops.reporting.views import RunView
-from cherenkov_mlops.results import Results
+from cherenkov_mlops.reporting.views import Line, TaskView
 
-#: Facts with the size of the model, and what each is called.
-SIZES = {
-    "model_size_mb": "Keras file",
-    "model_size_zipped_mb": "Keras file, zipped",
-    "model_size_packed_mb": "packed",
-}
 #: What quality is shown against. Of the times, the first that is known.
 _COSTS = {"model_size_zipped_mb": "zipped size", "model_size_packed_mb": "packed size"}
 _TIMES = {"latency_ms": "latency", "network_time_ms": "network time"}
@@ -37,7 +30,10 @@ def sparsity_blocks(group: Group) -> list[Block]:
     return [
         make_block(
             metric_by_sparsity(metric, f"{group.key}_{metric.name}"),
-            [(_line(label, place), _spread(rows, metric)) for place, label, rows in _lines(group)],
+            [
+                (Line(label, run_style(place)), _spread(rows, metric))
+                for place, label, rows in _lines(group)
+            ],
         )
         for metric in group.metrics
     ]
@@ -47,7 +43,7 @@ def cost_blocks(group: Group) -> list[Block]:
     """Sizes against sparsity, and quality against each cost that is known."""
     rows = [group.baseline, *group.rows]
     sizes = [
-        (_line(label, place), _sizes(rows, fact))
+        (Line(label, run_style(place)), _sizes(rows, fact))
         for place, (fact, label) in enumerate(SIZES.items())
         if np.isfinite([row.fact(fact) for row in rows]).all()
     ]
@@ -69,7 +65,7 @@ def curve_blocks(group: Group) -> list[Block]:
     for entry in figures_of(group.kind).values():
         if not entry.overlay and not entry.name.endswith(_BY_ENERGY):
             continue
-        drawn = [(view, drawable(view).figures.get(entry.name)) for view in views]
+        drawn = [(view, view.part.figures.get(entry.name)) for view in views]
         drawn = [(view, arrays) for view, arrays in drawn if arrays]
         if len(drawn) > 1:
             own = replace(entry, name=f"{group.key}_{entry.name}")
@@ -79,7 +75,7 @@ def curve_blocks(group: Group) -> list[Block]:
     return sorted(blocks, key=lambda block: block.wide)
 
 
-def example_views(group: Group) -> list[RunView]:
+def example_views(group: Group) -> list[TaskView]:
     """A baseline, and pruned runs of the first series: least, up to 90 %, and most sparse."""
     rows = [row for row in group.rows if row.series == group.series[0]]
     moderate = [row for row in rows if row.sparsity <= 0.9]
@@ -89,11 +85,11 @@ def example_views(group: Group) -> list[RunView]:
     return [_example(label, row, place) for place, (label, row) in enumerate(found)]
 
 
-def _example(label: str, row: Row, place: int) -> RunView:
+def _example(label: str, row: Row, place: int) -> TaskView:
     view = next(iter(row.views.values()))
     if row.series:
         label = f"{row.series.label} {100 * row.sparsity:g} %"
-    return RunView(view.results, label, run_style(place), view.losses)
+    return replace(view, label=label, style=run_style(place))
 
 
 def _lines(group: Group) -> list[tuple[int, str, list[Row]]]:
@@ -106,16 +102,9 @@ def _lines(group: Group) -> list[tuple[int, str, list[Row]]]:
     return [(place, label, rows) for place, (label, rows) in enumerate(lines)]
 
 
-def _line(label: str, place: int) -> RunView:
-    """Label and style of a line that stands for several runs."""
-    return RunView(Results(run={"name": label}), label, run_style(place))
-
-
 def _spread(rows: Sequence[Row], metric: Metric) -> dict[str, Any]:
     """Arrays of ``metric_by_sparsity``."""
-    values = [
-        [stored_value(view.results, metric.name) for view in row.views.values()] for row in rows
-    ]
+    values = [[view.part.value(metric.name) for view in row.views.values()] for row in rows]
     columns = {
         name: [float(summarise(each)) for each in values]
         for name, summarise in (("mean", np.mean), ("low", np.min), ("high", np.max))
@@ -148,7 +137,7 @@ def _pareto_block(group: Group, cost: Metric) -> Block:
             "sparsity": [100 * row.sparsity for row in rows],
             "front": [row.name in front for row in rows],
         }
-        drawn.append((_line(label, place), points))
+        drawn.append((Line(label, run_style(place)), points))
     words = (_COSTS | _TIMES)[cost.name]
     return make_block(quality_by_cost(metric, cost, words, f"{group.key}_{cost.name}"), drawn)
 

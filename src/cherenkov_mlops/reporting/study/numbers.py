@@ -1,8 +1,8 @@
-"""What a study says: differences to the baseline with verdicts, and two claims."""
+"""What a study says: differences to the baseline with verdicts, and claims; also as JSON."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from cherenkov_mlops.metrics import Metric
 from cherenkov_mlops.metrics.contrasts import (
@@ -12,10 +12,22 @@ from cherenkov_mlops.metrics.contrasts import (
     SeedSpread,
     Verdict,
     estimate_contrast,
+    estimate_mean,
     pool_seed_spread,
 )
-from cherenkov_mlops.reporting.study.pairs import Terms, mean_of_pairs, pairs_of
-from cherenkov_mlops.reporting.study.runs import Group, Row, Series
+from cherenkov_mlops.reporting.study.runs import Group, Row, Series, sort_runs
+from cherenkov_mlops.results import Results, plain_values
+
+SCHEMA_VERSION = 1
+#: Facts with the size of the model, and what each is called.
+SIZES = {
+    "model_size_mb": "Keras file",
+    "model_size_zipped_mb": "Keras file, zipped",
+    "model_size_packed_mb": "packed",
+}
+
+type Terms = list[tuple[float, Quality]]
+"""Weights and networks of a contrast."""
 
 type Answer = Literal["supported", "refuted", "undecided"]
 
@@ -102,6 +114,22 @@ def difference_terms(
     common = sorted(cells.keys() & others.keys())
     weight = scale / len(common) if common else 0.0
     return [(weight, cells[seed]) for seed in common] + [(-weight, others[seed]) for seed in common]
+
+
+def pairs_of(terms: Terms) -> list[float]:
+    """The difference of each pair of networks alone, from the terms of their mean."""
+    half = len(terms) // 2
+    return [
+        half * (weight * cell.value + other_weight * other.value)
+        for (weight, cell), (other_weight, other) in zip(terms[:half], terms[half:], strict=True)
+    ]
+
+
+def mean_of_pairs(several: Sequence[Terms], pairs: Sequence[float]) -> Estimate:
+    """Mean of all pairs, with the interval that their own spread gives."""
+    mean = [(weight / len(several), cell) for terms in several for weight, cell in terms]
+    unknown = {cell.group: SeedSpread(0.0, 0) for _, cell in mean}
+    return estimate_mean(pairs, estimate_contrast(mean, unknown).event_sd)
 
 
 def count(group: Group) -> GroupNumbers:
@@ -228,7 +256,9 @@ def _side(estimate: Estimate) -> Answer:
     return sides.get(estimate.verdict, "undecided")
 
 
-def find_losses(studied: Sequence[GroupNumbers], up_to: float, tolerated: float) -> Iterator[Claim]:
+def find_claims_of_no_loss(
+    studied: Sequence[GroupNumbers], up_to: float, tolerated: float
+) -> Iterator[Claim]:
     """For each schedule: whether nothing is lost up to a sparsity."""
     schedules = [each.row.series.schedule for numbers in studied for each in numbers.rows]
     for schedule in dict.fromkeys(schedules):
@@ -290,3 +320,120 @@ def _loss_answer(estimate: Estimate, strict: Estimate, tolerated: float) -> Answ
 
 def _percent(share: float) -> str:
     return f"{100 * share:.4g} %"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the page says in numbers.
+
+    Parameters
+    ----------
+    groups : list of GroupNumbers
+        One for each task and model.
+    claims : list of Claim
+        Answers.
+    """
+
+    groups: list[GroupNumbers]
+    claims: list[Claim]
+
+
+def make_study(
+    runs: Sequence[Results], *, baseline: dict[str, Any], up_to: float, tolerated_loss: float
+) -> Study:
+    """Verdicts and claims from tested runs.
+
+    Parameters
+    ----------
+    runs : sequence of Results
+        Dense baselines and pruned runs.
+    baseline : dict
+        Dotted options, and the values that baselines have.
+    up_to : float
+        Sparsity up to which losses are looked for.
+    tolerated_loss : float
+        Loss that does not matter, as a fraction of the baseline's value.
+
+    Raises
+    ------
+    UserError
+        The runs are no study: see ``sort_runs``.
+    """
+    groups = [count(group) for group in sort_runs(runs, baseline)]
+    claims = [compare_schedules(groups), *find_claims_of_no_loss(groups, up_to, tolerated_loss)]
+    return Study(groups, [claim for claim in claims if claim is not None])
+
+
+def summarise_study(study: Study) -> dict[str, Any]:
+    """The numbers in JSON's own types, for programs."""
+    return plain_values(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "confidence": CONFIDENCE,
+            "groups": [_group_summary(numbers) for numbers in study.groups],
+            "claims": [
+                {
+                    "text": claim.text,
+                    "answer": claim.answer,
+                    "rule": claim.rule,
+                    "summary": claim.summary,
+                    "percent": _interval(claim.estimate),
+                    "parts": [
+                        {
+                            "where": part.where,
+                            "sparsity": part.sparsity,
+                            "answer": part.answer,
+                            **_interval(part.estimate),
+                        }
+                        for part in claim.parts
+                    ],
+                }
+                for claim in study.claims
+            ],
+        }
+    )
+
+
+def _group_summary(numbers: GroupNumbers) -> dict[str, Any]:
+    group = numbers.group
+    return {
+        "title": group.title,
+        "task": group.task,
+        "decides": numbers.metrics[0].name,
+        "seed_sd": {name: spread.variance**0.5 for name, spread in numbers.spreads.items()},
+        "seed_dof": {name: spread.dof for name, spread in numbers.spreads.items()},
+        "baseline": _row_summary(group.baseline, numbers.metrics),
+        "rows": [
+            _row_summary(each.row, numbers.metrics)
+            | {
+                "series": each.row.series.label if each.row.series else None,
+                "sparsity": each.row.sparsity,
+                "verdict": each.verdict,
+                "differences": {
+                    name: {
+                        "verdict": difference.verdict,
+                        "by_seed": difference.by_seed,
+                        **_interval(difference.estimate),
+                    }
+                    for name, difference in each.differences.items()
+                },
+            }
+            for each in numbers.rows
+        ],
+    }
+
+
+def _row_summary(row: Row, metrics: Sequence[Metric]) -> dict[str, Any]:
+    return {
+        "runs": [view.run.name for view in row.views.values()],
+        "seeds": list(row.views),
+        "metrics": {metric.name: row.value(metric.name) for metric in metrics},
+        "facts": {name: row.fact(name) for name in (*SIZES, "n_nonzero_parameters", "sparsity")},
+    }
+
+
+def _interval(estimate: Estimate | None) -> dict[str, float]:
+    if estimate is None:
+        return {}
+    names = ("value", "low", "high", "event_sd", "seed_sd", "dof")
+    return {name: getattr(estimate, name) for name in names}

@@ -10,23 +10,22 @@ from cherenkov_mlops.figures.style import DARK_PALETTE, PALETTE
 from cherenkov_mlops.metrics import Metric
 from cherenkov_mlops.metrics.contrasts import CONFIDENCE, Estimate
 from cherenkov_mlops.reporting.html import embed_json, page_environment
-from cherenkov_mlops.reporting.ranking import stored_value
 from cherenkov_mlops.reporting.sections import ARROWS
 from cherenkov_mlops.reporting.study.figures import (
-    SIZES,
     cost_blocks,
     curve_blocks,
     example_views,
     sparsity_blocks,
 )
 from cherenkov_mlops.reporting.study.numbers import (
+    SIZES,
     Claim,
     Difference,
     GroupNumbers,
     RowNumbers,
+    Study,
 )
 from cherenkov_mlops.reporting.study.runs import Group
-from cherenkov_mlops.reporting.study.summary import Study
 from cherenkov_mlops.reporting.svg import VARIABLES
 from cherenkov_mlops.reporting.tables import MISSING, format_measured, format_number
 
@@ -64,7 +63,7 @@ def render_study(study: Study, *, title: str, summary: dict[str, Any]) -> str:
     ]
     page = {
         "title": title,
-        "created": max(str(view.run["created"]) for view in views),
+        "created": max(view.run.created for view in views),
         "n_runs": len(views),
         "claims": [_claim_part(claim) for claim in study.claims],
         "counts": [(VERDICTS[name], counts[name]) for name in VERDICTS if counts[name]],
@@ -133,18 +132,17 @@ def _group_part(numbers: GroupNumbers) -> dict[str, Any]:
         "by_sparsity": sparsity_blocks(group),
         "costs": cost_blocks(group),
         "curves": curve_blocks(group),
-        "examples": [view.run["name"] for view in example_views(group)],
+        "examples": [view.run.name for view in example_views(group)],
     }
 
 
 def _n_events(group: Group) -> float:
     view = next(iter(group.baseline.views.values()))
-    numbers = [entry.get("n") for entry in view.results.metrics.values()]
-    return max((float(n) for n in numbers if n is not None and np.isfinite(n)), default=np.nan)
+    return max((m.n for m in view.part.metrics.values() if m.n is not None), default=np.nan)
 
 
 def _baseline_cell(group: Group, metric: Metric) -> dict[str, Any]:
-    values = [stored_value(view.results, metric.name) for view in group.baseline.views.values()]
+    values = [view.part.value(metric.name) for view in group.baseline.views.values()]
     value, interval = format_measured(float(np.mean(values)), min(values), max(values))
     return {"value": value, "interval": interval, "number": float(np.mean(values))}
 

@@ -11,10 +11,9 @@ from cherenkov_mlops.config.files import value_at
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import METRICS, Metric
 from cherenkov_mlops.metrics.contrasts import Quality
-from cherenkov_mlops.reporting.ranking import stored_value
 from cherenkov_mlops.reporting.sources import find_obstacles
 from cherenkov_mlops.reporting.tables import differing_keys, flatten
-from cherenkov_mlops.reporting.views import RunView, run_views
+from cherenkov_mlops.reporting.views import TaskView, run_views, task_views
 from cherenkov_mlops.results import Results
 from cherenkov_mlops.tasks import TASKS
 
@@ -60,13 +59,13 @@ class Row:
         How they were pruned; None for the baseline.
     sparsity : float
         Share of zero weights that was asked for.
-    views : dict of int to RunView
+    views : dict of int to TaskView
         Seed -> run.
     """
 
     series: Series | None
     sparsity: float
-    views: dict[int, RunView]
+    views: dict[int, TaskView]
 
     @property
     def name(self) -> str:
@@ -75,7 +74,7 @@ class Row:
 
     def value(self, metric: str) -> float:
         """Mean of a metric over the seeds."""
-        return float(np.mean([stored_value(view.results, metric) for view in self.views.values()]))
+        return float(np.mean([view.part.value(metric) for view in self.views.values()]))
 
     def fact(self, name: str) -> float:
         """Mean of a fact over the seeds that know it; NaN if none does."""
@@ -133,19 +132,17 @@ class Group:
 
 
 def _quality(group: Group, row: Row, seed: int, metric: Metric) -> Quality:
-    results = row.views[seed].results
-    value, replicates = stored_value(results, metric.name), results.replicates.get(metric.name, [])
-    replicates = np.asarray(replicates, dtype=float)
+    task = row.views[seed].part
+    value = task.value(metric.name)
+    replicates = np.asarray(task.replicates.get(metric.name, []), dtype=float)
     good = -metric.badness(value) if np.isfinite(value) else np.nan
     # Infinite badness stands for NaN, of which no spread can be computed.
     goods = np.where(np.isfinite(replicates), -metric.badness(replicates), np.nan)
-    return Quality(
-        group.key, row.name, seed, float(good), goods, str(results.data.get("test_digest"))
-    )
+    return Quality(group.key, row.name, seed, float(good), goods, str(task.test_digest))
 
 
 def sort_runs(runs: Sequence[Results], baseline: Mapping[str, Any]) -> list[Group]:
-    """The groups of a study.
+    """Sort the runs into the groups of a study: a run of several tasks is in one of each.
 
     Parameters
     ----------
@@ -162,10 +159,11 @@ def sort_runs(runs: Sequence[Results], baseline: Mapping[str, Any]) -> list[Grou
     """
     if not runs:
         raise UserError("study: expected tested runs, got none")
-    found: dict[str, list[RunView]] = {}
-    for view in run_views(runs):
-        model = json.dumps(view.results.config.get("model"), sort_keys=True)
-        found.setdefault(f"{view.run['task']} {model}", []).append(view)
+    found: dict[str, list[TaskView]] = {}
+    for task, views in task_views(run_views(runs)).items():
+        for view in views:
+            model = json.dumps(view.results.config.get("model"), sort_keys=True)
+            found.setdefault(f"{task} {model}", []).append(view)
     titles = _titles(list(found.values()))
     return [
         _make_group(number, title, views, baseline)
@@ -173,12 +171,12 @@ def sort_runs(runs: Sequence[Results], baseline: Mapping[str, Any]) -> list[Grou
     ]
 
 
-def _titles(groups: Sequence[Sequence[RunView]]) -> list[str]:
+def _titles(groups: Sequence[Sequence[TaskView]]) -> list[str]:
     """Task and model of each group; numbered where these are alike."""
     names = []
     for views in groups:
         model = views[0].results.config.get("model", {}).get("type") or "model"
-        names.append(f"{TASKS[views[0].run['task']].title}, {model}")
+        names.append(f"{views[0].task.title}, {model}")
     return [
         name if names.count(name) == 1 else f"{name} ({names[: place + 1].count(name)})"
         for place, name in enumerate(names)
@@ -186,7 +184,7 @@ def _titles(groups: Sequence[Sequence[RunView]]) -> list[str]:
 
 
 def _make_group(
-    number: int, title: str, views: Sequence[RunView], baseline: Mapping[str, Any]
+    number: int, title: str, views: Sequence[TaskView], baseline: Mapping[str, Any]
 ) -> Group:
     _refuse_differences(title, views, baseline)
     dense = [view for view in views if _is_baseline(view, baseline)]
@@ -195,7 +193,7 @@ def _make_group(
         what = ("a baseline", "pruned ones only") if pruned else ("pruned runs", "baselines only")
         options = ", ".join(f"{key}: {json.dumps(value)}" for key, value in baseline.items())
         raise UserError(f"study: {title}: expected {what[0]} ({options}), got {what[1]}")
-    rows: dict[tuple[Series, float], list[RunView]] = {}
+    rows: dict[tuple[Series, float], list[TaskView]] = {}
     all_series = _series(pruned)
     for view, series in zip(pruned, all_series, strict=True):
         sparsity = float(_pruning(view).get("final_sparsity", float("nan")))
@@ -205,22 +203,22 @@ def _make_group(
     return Group(
         key=f"g{number}",
         title=title,
-        task=views[0].run["task"],
+        task=views[0].task.name,
         baseline=Row(None, 0.0, _by_seed(title, dense)),
         rows=[Row(*place, _by_seed(title, rows[place])) for place in places],
     )
 
 
-def _is_baseline(view: RunView, baseline: Mapping[str, Any]) -> bool:
+def _is_baseline(view: TaskView, baseline: Mapping[str, Any]) -> bool:
     config = view.results.config
     return all(value_at(config, tuple(key.split("."))) == value for key, value in baseline.items())
 
 
-def _pruning(view: RunView) -> dict[str, Any]:
+def _pruning(view: TaskView) -> dict[str, Any]:
     return view.results.config.get("pruning") or {}
 
 
-def _series(views: Sequence[RunView]) -> list[Series]:
+def _series(views: Sequence[TaskView]) -> list[Series]:
     """Way of pruning of each run: the schedule, and what tells it from others of that schedule."""
     settings = [flatten(_pruning(view)) for view in views]
     for each in settings:
@@ -236,10 +234,10 @@ def _series(views: Sequence[RunView]) -> list[Series]:
     return found
 
 
-def _by_seed(title: str, views: Sequence[RunView]) -> dict[int, RunView]:
-    seeds: dict[int, RunView] = {}
+def _by_seed(title: str, views: Sequence[TaskView]) -> dict[int, TaskView]:
+    seeds: dict[int, TaskView] = {}
     for view in views:
-        seed = int(view.run.get("seed", 0))
+        seed = view.run.seed or 0
         if seed in seeds:
             raise UserError(
                 f"study: {title}: '{seeds[seed].label}' and '{view.label}' are alike, seed "
@@ -249,8 +247,8 @@ def _by_seed(title: str, views: Sequence[RunView]) -> dict[int, RunView]:
     return dict(sorted(seeds.items()))
 
 
-def _refuse_differences(title: str, views: Sequence[RunView], baseline: Mapping[str, Any]) -> None:
-    """Pass silently if the runs differ in pruning and seed only, and were tested alike."""
+def _refuse_differences(title: str, views: Sequence[TaskView], baseline: Mapping[str, Any]) -> None:
+    """Raise UserError unless runs differ in pruning and seed only, and were tested alike."""
     obstacles = find_obstacles([view.results for view in views])
     if obstacles:
         raise UserError(f"study: {title}: {obstacles[0]}; test them alike")

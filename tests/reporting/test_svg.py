@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from cherenkov_mlops.reporting.svg_size import shrink_svg
+from cherenkov_mlops.reporting.svg import shrink_svg
 
 
 @pytest.mark.parametrize(
