@@ -8,6 +8,7 @@ from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.template import make_template
 from cherenkov_mlops.config.text import to_yaml
+from cherenkov_mlops.data.files import labels_of
 from cherenkov_mlops.errors import ConfigError
 from cherenkov_mlops.tasks import TASKS, DL2Place
 
@@ -91,8 +92,8 @@ def test_each_task_has_to_fit_the_mode(write_yaml, minimal):
 def test_a_list_is_what_stands_below_the_configuration():
     config = RunConfig.model_validate(CONTENT | {"tasks": ["energy", "type"]})
     assert config.tasks == ["energy", "type"]
-    assert config.needs_background
-    assert not RunConfig.model_validate(CONTENT | {"task": "energy"}).needs_background
+    assert labels_of(config.tasks) == ("signal", "background")
+    assert labels_of(["energy"]) == ("signal",)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from cherenkov_mlops.config.train_section import (
 from cherenkov_mlops.config.yaml_text import dotted, split_key
 from cherenkov_mlops.forms import EXACT_FORMS, FORMS
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
-from cherenkov_mlops.tasks import TASKS
 
 
 class RunSection(Section):
@@ -145,7 +144,7 @@ class RunConfig(Section):
         return self._source
 
     def locate(self, key: str) -> str:
-        """Find the place ``file:line:column`` of the dotted ``key``, or of the nearest key above."""
+        """Find ``file:line:column`` of the dotted ``key``, or of the nearest key above it."""
         parts = split_key(key)
         while parts and dotted(parts) not in self._places:
             parts = parts[:-1]
@@ -170,11 +169,6 @@ class RunConfig(Section):
     def task(self) -> str:
         """The task of a run that has one."""
         return self.tasks[0]
-
-    @property
-    def needs_background(self) -> bool:
-        """Whether any task is learnt from two classes of files."""
-        return any(TASKS[name].needs_background for name in self.tasks)
 
     @property
     def run_path(self) -> Path:
