@@ -228,12 +228,16 @@ def check_identity(name: str, readers: dict[str, DLImageReader], n_batches: int 
 
 
 def same_batch(expected: tuple, got: tuple) -> bool:
-    """Whether features and labels have the same type and the same bits."""
+    """Whether features and labels have the same type and the same bits.
+
+    A label of one number has the shape (n,) in CTLearn and (n, 1) here.
+    """
     if set(expected[1]) != set(got[1]):
         return False
-    pairs = [(expected[0], got[0]), *((expected[1][name], got[1][name]) for name in LABELS)]
+    labels = ((np.ravel(expected[1][name]), np.ravel(got[1][name])) for name in LABELS)
     return all(
-        np.asarray(a).dtype == np.asarray(b).dtype and np.array_equal(a, b) for a, b in pairs
+        np.asarray(a).dtype == np.asarray(b).dtype and np.array_equal(a, b)
+        for a, b in [(expected[0], got[0]), *labels]
     )
 
 

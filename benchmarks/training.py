@@ -154,7 +154,7 @@ def train_stock(config: RunConfig, path: Path, folder: Path) -> Training:
         "input_dir_signal": str(path.parent),
         "file_pattern_signal": [path.name],
         "output_dir": str(folder),
-        "reco_tasks": [config.task],
+        "reco_tasks": config.tasks,
         "n_epochs": config.train.n_epochs,
         "batch_size": BATCH_SIZE,
         "model_type": config.model.type,

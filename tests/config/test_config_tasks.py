@@ -8,6 +8,7 @@ from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.config.template import make_template
 from cherenkov_mlops.config.text import to_yaml
+from cherenkov_mlops.data.files import labels_of
 from cherenkov_mlops.errors import ConfigError
 from cherenkov_mlops.tasks import TASKS, DL2Place
 
@@ -20,7 +21,9 @@ def problems_of(path, *overrides: str) -> list[str]:
     return [problem.replace(f"{path}", path.name) for problem in error.value.problems]
 
 
-@pytest.mark.parametrize("spelling", ["task: energy", "tasks: [energy]", "tasks:\n  - energy"])
+@pytest.mark.parametrize(
+    "spelling", ["task: energy", "tasks: [energy]", "tasks:\n  - energy", "tasks: energy"]
+)
 def test_one_task_is_a_list_of_one(write_yaml, minimal, spelling):
     config = load_config(write_yaml(minimal.replace("task: energy", spelling)))
     assert config.tasks == ["energy"]
@@ -78,6 +81,8 @@ def test_a_wrong_task_is_one_line_in_its_spelling(write_yaml, minimal, spelling,
 
 def test_a_wrong_override_is_named_as_it_was_written(write_yaml):
     assert problems_of(write_yaml(), "task=typ")[0].startswith("-o task: expected one of type, ")
+    assert problems_of(write_yaml(), "task.x=3")[0].startswith("-o task.x: ")
+    assert problems_of(write_yaml(), "tasks.x=3")[0].startswith("-o tasks.x: tasks: expected a ")
     assert problems_of(write_yaml(), "tasks=[typ]")[0].startswith("-o tasks: tasks[0]: expected ")
 
 
@@ -91,8 +96,8 @@ def test_each_task_has_to_fit_the_mode(write_yaml, minimal):
 def test_a_list_is_what_stands_below_the_configuration():
     config = RunConfig.model_validate(CONTENT | {"tasks": ["energy", "type"]})
     assert config.tasks == ["energy", "type"]
-    assert config.needs_background
-    assert not RunConfig.model_validate(CONTENT | {"task": "energy"}).needs_background
+    assert labels_of(config.tasks) == ("signal", "background")
+    assert labels_of(["energy"]) == ("signal",)
 
 
 @pytest.fixture

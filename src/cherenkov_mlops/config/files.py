@@ -85,20 +85,28 @@ def merge(base: Document, upper: Document) -> Document:
 
 
 def settle_tasks(document: Document) -> None:
-    """Write ``task: x`` as the list that it is short for; its place is that of both.
+    """Write ``task: x`` and ``tasks: x`` as the list that they are short for.
 
-    That of ``task`` itself stays as a sign that messages have to name it so.
+    The place of ``task`` is that of both then, and a sign that messages have to name it so.
     """
     values, places = document.values, document.places
-    if not isinstance(values, dict) or "task" not in values:
+    if not isinstance(values, dict):
         return
-    if "tasks" in values:
+    for spelling in _TASKS:
+        # An override such as tasks.x=1 has a place below it only.
+        found = next((place for key, place in places.items() if key[:1] == spelling), None)
+        if found is not None:
+            places.setdefault(spelling, found)
+    if "task" in values and "tasks" in values:
         message = "stands beside tasks; write one of them"
-        document.problems.append(Problem(place_of(document, ("task",)), "task", message))
-        del values["task"]
-        return
-    document.values = name_tasks(values)
-    places[("tasks",)] = places[("tasks", 0)] = places[("task",)] = place_of(document, ("task",))
+        document.problems.append(Problem(places.pop(("task",)), "task", message))
+        document.values = {key: value for key, value in values.items() if key != "task"}
+    elif "task" in values:
+        document.values = name_tasks(values)
+        places[("tasks",)] = places[("tasks", 0)] = places[("task",)]
+    elif isinstance(values.get("tasks"), str):
+        document.values = values | {"tasks": [values["tasks"]]}
+        places[("tasks", 0)] = places[("tasks",)]
 
 
 def _merge_values(base: Any, upper: Any) -> Any:

@@ -19,7 +19,6 @@ from cherenkov_mlops.config.train_section import (
 from cherenkov_mlops.config.yaml_text import dotted, split_key
 from cherenkov_mlops.forms import EXACT_FORMS, FORMS
 from cherenkov_mlops.run_dir import RunDir, write_text_atomically
-from cherenkov_mlops.tasks import TASKS
 
 
 class RunSection(Section):
@@ -170,11 +169,6 @@ class RunConfig(Section):
     def task(self) -> str:
         """The task of a run that has one."""
         return self.tasks[0]
-
-    @property
-    def needs_background(self) -> bool:
-        """Whether any task is learnt from two classes of files."""
-        return any(TASKS[name].needs_background for name in self.tasks)
 
     @property
     def run_path(self) -> Path:

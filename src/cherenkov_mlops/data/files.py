@@ -6,8 +6,14 @@ from pathlib import Path
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.tasks import TASKS
 
 LABELS = ("signal", "background")
+
+
+def labels_of(tasks: Sequence[str]) -> tuple[str, ...]:
+    """List the classes of files that these tasks learn from and are tested on, signal first."""
+    return LABELS if any(TASKS[name].needs_background for name in tasks) else LABELS[:1]
 
 
 def expand_patterns(patterns: Sequence[str], where: str) -> list[Path]:
@@ -51,7 +57,7 @@ def files_of(config: RunConfig, part: str) -> dict[str, list[Path]]:
     """
     given = getattr(config.data, part)
     files = {}
-    for label in LABELS if config.needs_background else LABELS[:1]:
+    for label in labels_of(config.tasks):
         key = f"data.{part}.{label}"
         patterns = getattr(given, label)
         if not patterns:

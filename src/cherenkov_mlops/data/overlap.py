@@ -9,7 +9,7 @@ import numpy as np
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.dl1_file import read_shower_keys
-from cherenkov_mlops.data.files import LABELS, expand_patterns
+from cherenkov_mlops.data.files import expand_patterns, labels_of
 from cherenkov_mlops.data.findings import Finding, join
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.errors import DataError
@@ -42,7 +42,7 @@ def warn_of_overlap(training: Inputs, testing: Inputs) -> list[str]:
 def overlap_findings(config: RunConfig, training: Inputs) -> list[Finding]:
     """Find test files, of those already there, with events that are to be trained on."""
     found: set[Path] = set()
-    for label in LABELS if config.needs_background else LABELS[:1]:
+    for label in labels_of(config.tasks):
         for pattern in getattr(config.data.test, label):
             # They may still be missing when a run is prepared.
             with suppress(DataError):

@@ -86,7 +86,18 @@ def read_sample_images(
     wanted = [(label, kind) for kind in kinds for label in picked if kind in picked[label]]
     for label, kind in wanted:
         candidate = picked[label][kind]
-        event = _read_event(candidate)
+        node = f"{IMAGES}/tel_{candidate.telescope:03d}"
+        # ctapipe undoes the scaling under which pixels may be stored.
+        (row,) = read_table(candidate.path, node, start=candidate.row, stop=candidate.row + 1)
+        energy = candidate.energy_tev
+        event = {
+            "obs_id": int(row["obs_id"]),
+            "event_id": int(row["event_id"]),
+            "tel_id": candidate.telescope,
+            "true_energy": float(f"{energy:.4g}") if np.isfinite(energy) else None,
+            "intensity": float(f"{candidate.intensity:.4g}"),
+            "image": rounded(row["image"], 3),
+        }
         n_pixels = sum(len(known["image"]) for known in events)
         if events and n_pixels + len(event["image"]) > MAX_PIXELS:
             break
@@ -94,18 +105,3 @@ def read_sample_images(
         cameras.setdefault(telescope.camera.name, describe_pixels(telescope))
         events.append({"label": label, "kind": kind, "camera": telescope.camera.name, **event})
     return {"cameras": cameras, "events": events}
-
-
-def _read_event(candidate: Candidate) -> dict[str, Any]:
-    node = f"{IMAGES}/tel_{candidate.telescope:03d}"
-    # ctapipe undoes the scaling under which pixels may be stored.
-    (row,) = read_table(candidate.path, node, start=candidate.row, stop=candidate.row + 1)
-    energy = candidate.energy_tev
-    return {
-        "obs_id": int(row["obs_id"]),
-        "event_id": int(row["event_id"]),
-        "tel_id": candidate.telescope,
-        "true_energy": float(f"{energy:.4g}") if np.isfinite(energy) else None,
-        "intensity": float(f"{candidate.intensity:.4g}"),
-        "image": rounded(row["image"], 3),
-    }

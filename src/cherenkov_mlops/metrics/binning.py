@@ -17,7 +17,7 @@ MIN_EVENTS_PER_BIN = 10
 def energy_edges_tev(
     energy_min_tev: float, energy_max_tev: float, bins_per_decade: int = 5
 ) -> tuple[float, ...]:
-    """Edges [TeV], equidistant in the logarithm, both ends included.
+    """Make edges [TeV], equidistant in the logarithm, both ends included.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def energy_edges_tev(
 
 @remembered
 def split_by_energy(events: Events, edges_tev: tuple[float, ...]) -> list[Events]:
-    """Events of each bin of ``true_energy``; those outside all bins are in none.
+    """Take the events of each bin of ``true_energy``; those outside all bins are in none.
 
     Events without an energy, such as windows with night-sky light alone, are in each bin that
     holds others: the signal of an energy is told from all of them.
@@ -66,7 +66,7 @@ def statistic_by_energy(
     n_bootstrap: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """One statistic as in `statistics_by_energy`, with its columns beside those of the bins."""
+    """Compute one statistic like `statistics_by_energy`, its columns beside those of the bins."""
     table = statistics_by_energy(events, edges_tev, {"": statistic}, n_bootstrap, seed)
     return table | table.pop("")
 
@@ -78,7 +78,7 @@ def statistics_by_energy(
     n_bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Several statistics with their 68 % bootstrap intervals in each bin of true energy.
+    """Compute several statistics with their 68 % bootstrap intervals in each bin of true energy.
 
     Parameters
     ----------
@@ -95,25 +95,17 @@ def statistics_by_energy(
         `MIN_EVENTS_PER_BIN` events.
     """
     bins = split_by_energy(events, tuple(edges_tev))
-    rows = [_statistics_of_bin(in_bin, statistics, n_bootstrap, seed) for in_bin in bins]
-    # Explicit, since without bins the array has no shape to guess from.
-    table = np.array(rows, dtype=float).reshape(len(bins), len(statistics), 3)
+    table = np.full((len(bins), len(statistics), 3), np.nan)
+    for place, in_bin in enumerate(bins):
+        if n_rows(in_bin) < MIN_EVENTS_PER_BIN:
+            continue
+        replicates = bootstrap_replicates(in_bin, statistics, n_bootstrap, seed)
+        for index, (name, statistic) in enumerate(statistics.items()):
+            value = statistic(in_bin)
+            table[place, index] = value, *interval_68(replicates[name], value)
     columns = {
         name: dict(zip(("value", "low", "high"), table[:, index].T, strict=True))
         for index, name in enumerate(statistics)
     }
     n_events = np.array([n_rows(in_bin) for in_bin in bins])
     return bin_columns(edges_tev) | {"n_events": n_events} | columns
-
-
-def _statistics_of_bin(
-    events: Events,
-    statistics: Mapping[str, Callable[[Events], float]],
-    n_bootstrap: int,
-    seed: int,
-) -> list[tuple[float, float, float]]:
-    if n_rows(events) < MIN_EVENTS_PER_BIN:
-        return [(np.nan, np.nan, np.nan)] * len(statistics)
-    replicates = bootstrap_replicates(events, statistics, n_bootstrap, seed)
-    values = {name: statistic(events) for name, statistic in statistics.items()}
-    return [(value, *interval_68(replicates[name], value)) for name, value in values.items()]

@@ -44,10 +44,11 @@ def bootstrap_replicates(
             values[name].append(statistic(sample))
     # Of the showers and not of the rows: showers are what is drawn.
     scale = np.sqrt(size / len(starts)) if len(starts) else 1.0
-    return {
-        name: _rescale(np.array(values[name], dtype=float), statistic, events, scale)
-        for name, statistic in statistics.items()
-    }
+    replicates = {name: np.array(drawn, dtype=float) for name, drawn in values.items()}
+    if scale == 1:
+        return replicates
+    centers = {name: statistic(events) for name, statistic in statistics.items()}
+    return {name: centers[name] + scale * (replicates[name] - centers[name]) for name in centers}
 
 
 @remembered
@@ -84,12 +85,3 @@ def interval_68(replicates: np.ndarray, value: float | None = None) -> tuple[flo
     low, median, high = np.quantile(finite, [NORM_LOWER_SIGMA, 0.5, NORM_UPPER_SIGMA])
     shift = value - median if value is not None and np.isfinite(value) else 0.0
     return float(low + shift), float(high + shift)
-
-
-def _rescale(
-    replicates: np.ndarray, statistic: Callable[[Events], float], events: Events, scale: float
-) -> np.ndarray:
-    if scale == 1:
-        return replicates
-    center = statistic(events)
-    return center + scale * (replicates - center)

@@ -110,7 +110,7 @@ class Estimate:
 
 
 def pool_seed_spread(cells: Sequence[Quality]) -> SeedSpread:
-    """Variance of what is left of the qualities of one group after row and seed.
+    """Estimate the variance of what is left of the qualities of one group after row and seed.
 
     Rows may lack seeds: the additive model is fitted by least squares.
     """
@@ -136,7 +136,7 @@ def estimate_contrast(
     spreads: Mapping[str, SeedSpread],
     confidence: float = CONFIDENCE,
 ) -> Estimate:
-    """Value and interval of ``sum(weight * quality)``.
+    """Estimate ``sum(weight * quality)`` and its interval.
 
     Parameters
     ----------
@@ -156,7 +156,9 @@ def estimate_contrast(
     total = event_variance + seed_variance
     pieces = [(part, spreads[group].dof) for group, part in parts.items()]
     pieces += [(event_variance, n_replicates - 1)]
-    dof = _satterthwaite(total, pieces)
+    # Satterthwaite's degrees of freedom of a sum of variances.
+    below = sum(part**2 / dof for part, dof in pieces if dof > 0)
+    dof = float(total**2 / below) if below > 0 else np.inf
     half = float(student.ppf((1 + confidence) / 2, dof) * np.sqrt(total)) if total > 0 else total
     return Estimate(value, value - half, value + half, event_variance**0.5, seed_variance**0.5, dof)
 
@@ -164,7 +166,7 @@ def estimate_contrast(
 def estimate_mean(
     differences: Sequence[float], event_sd: float, confidence: float = CONFIDENCE
 ) -> Estimate:
-    """Mean of differences between networks that were trained independently, with its interval.
+    """Estimate the mean of differences between independently trained networks.
 
     The spread of the differences themselves is taken, whatever makes them differ: it holds where
     some conditions spread more than others, too.
@@ -202,9 +204,3 @@ def _event_variance(terms: Sequence[tuple[float, Quality]]) -> tuple[float, int]
         total += float(np.var(sums, ddof=1))
         fewest = min(fewest, len(sums))
     return total, int(fewest)
-
-
-def _satterthwaite(total: float, pieces: Sequence[tuple[float, float]]) -> float:
-    """Degrees of freedom of a sum of variances."""
-    below = sum(part**2 / dof for part, dof in pieces if dof > 0)
-    return float(total**2 / below) if below > 0 else np.inf

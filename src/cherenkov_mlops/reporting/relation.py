@@ -212,7 +212,7 @@ def _pareto_entry(cost: Metric, quality: Metric, drawn: Sequence[Drawn]) -> Figu
     return FigureEntry(
         name=f"pareto_{cost.name}",
         draw=draw,
-        task="generic",
+        kind="generic",
         title=f"Quality against {COSTS[cost.name]}",
         data=dict,
         overlay=True,
