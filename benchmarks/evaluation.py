@@ -100,10 +100,10 @@ def evaluate(path: Path, task: str, mode: str) -> None:
     """Write ``metrics.json`` of the run from its DL2 files."""
     run, config = RunDir(path), make_config(path.name, task, mode)
     started = time.perf_counter()
-    events, n_invalid = read_predictions(config, input_files(), run)
+    predicted = read_predictions(config, input_files(), run)
+    (events,) = (each.events for each in predicted.values())
     read = time.perf_counter()
-    results = evaluate_run(config, run, events, FACTS | {"n_testing_events": len(events)})
-    results.data["n_invalid"] = n_invalid
+    results = evaluate_run(config, run, predicted, FACTS | {"n_testing_events": len(events)})
     write_results(results, run.metrics)
     print(
         f"{len(events):,} events: read {read - started:.1f} s, "
@@ -220,15 +220,18 @@ def imitate(run: RunDir, path: Path, number: int) -> RunDir:
     """Run folder whose numbers are those of ``run`` with small changes: as much to draw."""
     generator = np.random.default_rng(number)
     results = read_results(run.metrics)
-    results.run["name"] = results.run["title"] = path.name
+    results.run.name = results.run.title = path.name
     results.config["run"]["name"] = path.name
     results.config["train"]["batch_size"] = 64 + number
-    for name, replicates in results.replicates.items():
+    (task,) = results.tasks.values()
+    for name, replicates in task.replicates.items():
         factor = 1 + 0.01 * generator.normal()
-        entry = results.metrics[name]
-        results.metrics[name] = entry | {k: entry[k] * factor for k in ("value", "low", "high")}
-        results.replicates[name] = [value * factor for value in replicates]
-    for arrays in results.figures.values():
+        entry = task.metrics[name]
+        entry.value, entry.low, entry.high = (
+            x * factor for x in (entry.value, entry.low, entry.high)
+        )
+        task.replicates[name] = [value * factor for value in replicates]
+    for arrays in task.figures.values():
         for key in ("value", "low", "high", "signal_efficiency", "share"):
             if isinstance(arrays.get(key), list):
                 changed = np.array(arrays[key], float) * (1 - 0.01 * number)

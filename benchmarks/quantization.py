@@ -136,7 +136,7 @@ def test_all(
 def show(name: str, run_dir: RunDir) -> float:
     """Area under the ROC curve, printed with the size of the file."""
     results = read_results(run_dir.metrics)
-    auc = results.metrics["auc"]
+    auc = results.tasks["type"].metrics["auc"].model_dump()
     size, zipped = (results.facts[f"model_size_{kind}mb"] for kind in ("", "zipped_"))
     print(
         f"{name:16} {1e3 * size:7.1f} kB, zipped {1e3 * zipped:7.1f} kB, AUC {auc['value']:.4f} "

@@ -8,14 +8,24 @@ SIZES = {"model_size_mb": 5.0, "model_size_zipped_mb": 4.6, "model_size_packed_m
 
 
 def make_run(
-    task: str, model: str, seed: int, pruning: dict | None, noise: float, network: int
+    task: str | tuple[str, ...],
+    model: str,
+    seed: int,
+    pruning: dict | None,
+    noise: float,
+    network: int,
 ) -> Results:
     """Results of one run with errors of the size ``noise``."""
     way = f"{pruning['schedule']}_{pruning['final_sparsity']:g}" if pruning else "dense"
-    run = make_results(task, f"{task}_{model}_{way}_s{seed}", noise=noise, network=network)
-    run.run["seed"] = seed
+    run = make_results(
+        task,
+        f"{'_'.join(task) if isinstance(task, tuple) else task}_{model}_{way}_s{seed}",
+        noise=noise,
+        network=network,
+    )
+    run.run.seed = seed
     run.config = {
-        "run": {"name": run.run["name"], "seed": seed},
+        "run": {"name": run.run.name, "seed": seed},
         "model": {"type": model},
         "pruning": pruning,
     }
@@ -26,7 +36,7 @@ def make_run(
 
 
 def make_study_runs(
-    task: str = "type",
+    task: str | tuple[str, ...] = "type",
     model: str = "SingleCNN",
     seeds: tuple[int, ...] = (1, 2),
     constant_is_worse: float = 1.25,

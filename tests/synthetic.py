@@ -1,12 +1,19 @@
 """Events and results of known quality, for tests that need no network and no file."""
 
 import hashlib
+import json
 
 import numpy as np
 
 from cherenkov_mlops.figures import figure_data
 from cherenkov_mlops.metrics import EvaluationSettings, evaluate_metrics
-from cherenkov_mlops.results import Results
+from cherenkov_mlops.results import (
+    Results,
+    TaskResults,
+    plain_values,
+    results_from_json,
+    results_to_json,
+)
 from cherenkov_mlops.tasks import TASKS as REGISTERED
 
 TASKS = ("type", "energy", "cameradirection", "skydirection")
@@ -52,7 +59,7 @@ def make_events(
 
 
 def make_results(
-    task: str = "type",
+    task: str | tuple[str, ...] = "type",
     name: str = "study",
     noise: float = 1.0,
     n_events: int = 600,
@@ -60,63 +67,94 @@ def make_results(
     settings: EvaluationSettings = SETTINGS,
 ) -> Results:
     """Results of a run with errors of this size, as the test stage would write them."""
+    tasks = (task,) if isinstance(task, str) else task
     events = make_events(n_events, noise, network=network)
-    kind = REGISTERED[task].kind
-    metrics, replicates = evaluate_metrics(events, kind, settings)
-    background = 900 if task == "type" else 0
+    background = 900 if "type" in tasks else 0
     facts = make_facts(noise, n_events)
     training = make_training(noise)
-    figures = figure_data(events, kind, settings) | figure_data(training, "generic", settings)
-    return Results(
-        run={
+    parts = {}
+    for each in tasks:
+        metrics, replicates = evaluate_metrics(events, REGISTERED[each].kind, settings)
+        parts[each] = {
+            "test": {"signal": n_events // 2, "background": n_events // 2},
+            "n_invalid": 12,
+            "test_digest": hashlib.sha256(b"test files").hexdigest(),
+            "metrics": metrics,
+            "replicates": replicates,
+            "figures": figure_data(events, REGISTERED[each].kind, settings),
+            "predictions": {"n": n_events, "n_distinct": n_events, "n_most_common": 1},
+            "examples": make_examples(each),
+        }
+    content = {
+        "run": {
             "name": name,
-            "task": task,
-            "mode": "stereo" if task == "skydirection" else "mono",
+            "tasks": list(tasks),
+            "mode": "stereo" if "skydirection" in tasks else "mono",
             "created": "2026-01-02T03:04:05+00:00",
-            "title": None,
+            "title": "",
             "seed": 0,
             "classes": {"signal": "gamma", "background": "proton"},
         },
-        config={
+        "config": {
             "run": {"name": name, "seed": 0},
             "train": {"n_epochs": 8, "optimizer": {"name": "Adam", "base_learning_rate": noise}},
-            "model": {"type": "ResNet", "head_layers": {task: [64, 1]}},
+            "model": {"type": "ResNet", "head_layers": {each: [64, 1] for each in tasks}},
         },
-        config_changes={"train.n_epochs": [10, 8], "model.head_layers": [None, {"a": [64, 1]}]},
-        data={
+        "config_changes": {"train.n_epochs": [10, 8], "model.head_layers": [None, {"a": [64, 1]}]},
+        "data": {
             "train": {"signal": 1000, "background": background},
             "validation": {"signal": 100, "background": background // 10},
-            "test": {"signal": n_events // 2, "background": n_events // 2},
             "cuts": [
                 {"cut": "all", "signal": 1500, "background": 1300},
                 {"cut": "> 50 phe", "signal": 1100, "background": 990},
             ],
             "energy": {"signal": [300, 500, 300], "background": [background // 3] * 3},
             "energy_edges_tev": [0.1, 1.0, 10.0, 100.0],
-            "predictions": {"n": n_events, "n_distinct": n_events, "n_most_common": 1},
             "overlap": [],
             "simulation": make_simulation(("gamma", "proton") if background else ("gamma",)),
             "findings": [
                 {"level": "hint", "check": "telescopes", "text": "Telescopes 7 have no images."},
             ],
-            "test_digest": hashlib.sha256(b"test files").hexdigest(),
-            "n_invalid": 12,
             "files": {},
         },
-        evaluation=settings.dump(),
-        facts=facts,
-        metrics=metrics | evaluate_metrics(facts, "generic", settings)[0],
-        replicates=replicates,
-        figures=figures,
-        training=training,
-        model={"name": "ResNet", "summary": "Layer   Parameters\nconv <1>     1,234,567"},
-        provenance={
+        "evaluation": settings.dump(),
+        "facts": facts,
+        "metrics": evaluate_metrics(facts, "generic", settings)[0],
+        "figures": figure_data(training, "generic", settings),
+        "tasks": parts,
+        "training": training,
+        "model": {"name": "ResNet", "summary": "Layer   Parameters\nconv <1>     1,234,567"},
+        "provenance": {
             "versions": {"python": "3.12.1", "keras": "3.11"},
             "machine": {"host": "node-7", "cpus": 2},
             "stages": {"train": [STAGE], "test": [STAGE | {"state": "running"}]},
         },
-        examples=make_examples(task),
-    )
+    }
+    content["schema_version"] = 2
+    # By way of JSON, as every reader gets them.
+    return results_from_json(json.dumps(plain_values(content)), name)
+
+
+def only_task(run: Results) -> TaskResults:
+    """Results of the run's only task."""
+    (task,) = run.tasks.values()
+    return task
+
+
+def as_version_1(run: Results) -> dict:
+    """Content of a ``metrics.json`` of schema 1 with these results of one task."""
+    content = results_to_json(run)
+    ((name, task),) = content.pop("tasks").items()
+    content["run"]["task"] = content["run"].pop("tasks")[0]
+    content["data"] |= {key: task[key] for key in ("test", "n_invalid", "test_digest")}
+    content["data"]["predictions"] = task["predictions"]
+    for section in ("metrics", "figures"):
+        content[section] = {**task[section], **content[section]}
+    return content | {
+        "replicates": task["replicates"],
+        "examples": task["examples"],
+        "schema_version": 1,
+    }
 
 
 def make_simulation(names: tuple[str, ...]) -> list[dict]:

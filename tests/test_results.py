@@ -2,13 +2,20 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.results import Results, plain_values, read_results, write_results
-from synthetic import TASKS, make_results
+from cherenkov_mlops.results import (
+    plain_values,
+    read_results,
+    results_from_json,
+    results_to_json,
+    write_results,
+)
+from synthetic import TASKS, as_version_1, make_results, only_task
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -22,15 +29,16 @@ def test_results_survive_writing_and_reading(tmp_path, task):
 
 def test_nan_is_null_in_the_file_and_nan_again_when_read(tmp_path):
     results = make_results(n_events=20)
-    results.metrics["auc"]["value"] = float("nan")
-    results.replicates["auc"] = [0.5, math.inf]
+    task = only_task(results)
+    task.metrics["auc"].value = float("nan")
+    task.replicates["auc"] = [0.5, math.inf]
     results.facts["network_time_ms"] = None
     text = write_results(results, tmp_path / "metrics.json").read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
     back = read_results(tmp_path / "metrics.json")
-    assert math.isnan(back.metrics["auc"]["value"])
-    assert math.isnan(back.replicates["auc"][1])
+    assert math.isnan(only_task(back).value("auc"))
+    assert math.isnan(only_task(back).replicates["auc"][1])
     # Not a number that was measured: what was not recorded stays None.
     assert back.facts["network_time_ms"] is None
 
@@ -50,8 +58,8 @@ def _with_run(**changes) -> str:
     [
         ("{", "expected JSON"),
         ("[]", "expected results with a section 'run'"),
-        (json.dumps({"run": {}, "schema_version": 99}), "expected schema_version 1, got 99"),
-        (json.dumps({"run": {"name": "x"}, "schema_version": 1}), "no run.task"),
+        (json.dumps({"run": {}, "schema_version": 99}), "expected schema_version 2, got 99"),
+        (json.dumps({"run": {"name": "x"}, "schema_version": 1}), "no run.tasks"),
         (
             json.dumps(
                 {
@@ -67,7 +75,7 @@ def _with_run(**changes) -> str:
             ),
             "'metrics' not a table",
         ),
-        (_with_run(task="spectrum"), "run.task 'spectrum'"),
+        (_with_run(task="spectrum"), "run.tasks ['spectrum']"),
         (_with_run(created="yesterday"), "run.created 'yesterday'"),
         (_with_run(name=None), "run.name None"),
         (_with_run(classes=["gamma"]), "run.classes"),
@@ -76,7 +84,7 @@ def _with_run(**changes) -> str:
 def test_a_file_that_is_not_results_is_refused_in_one_line(tmp_path, text, message):
     path = tmp_path / "metrics.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=message.replace("[", r"\[")) as caught:
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
         read_results(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
@@ -91,4 +99,26 @@ def test_unknown_sections_of_a_later_version_are_left_out(tmp_path):
     path = tmp_path / "metrics.json"
     run = {"name": "x", "task": "type", "created": "2026-01-02T03:04:05", "classes": {}}
     path.write_text(json.dumps({"run": run, "schema_version": 1, "later": {}}))
-    assert read_results(path) == Results(run=run)
+    results = read_results(path)
+    assert results.run.tasks == list(results.tasks) == ["type"]
+    assert "later" not in results_to_json(results)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_results_of_version_1_are_those_of_one_task(task):
+    results = make_results(task, n_events=60)
+    old = json.dumps(as_version_1(results))
+    read = results_from_json(old, "metrics.json")
+    assert results_to_json(read) == results_to_json(results)
+    assert read.gaps == []
+
+
+def test_results_of_several_tasks_survive(tmp_path):
+    results = make_results(("type", "energy"), n_events=60)
+    back = read_results(write_results(results, tmp_path / "metrics.json"))
+    assert list(back.tasks) == ["type", "energy"]
+    assert "auc" in back.tasks["type"].metrics
+    assert "mdae" not in back.tasks["type"].metrics
+    assert back.stored("auc").n == 60
+    assert back.stored("mmacs").value == 256.1
+    assert back.stored("nothing") is None

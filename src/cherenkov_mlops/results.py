@@ -431,7 +431,13 @@ def results_from_json(text: str, source: str) -> Results:
     training["history"] = _null_to_nan(training.get("history"), top=True)
 
     results, gaps = _validate(content)
-    gaps += [gap for gap in _find_absent(results) if gap.path not in {gap.path for gap in gaps}]
+    wrong = [gap.path for gap in gaps]
+    gaps += [
+        gap
+        for gap in _find_absent(results)
+        # What was taken out is said already, and so is the section that was nothing else.
+        if not any(path[: len(gap.path)] == gap.path for path in wrong)
+    ]
     if not results.config:
         gaps.append(Gap(("config",), "is missing"))
     results.gaps = gaps
@@ -480,7 +486,7 @@ def _refuse_what_no_page_can_do_without(content: dict[str, Any], source: str) ->
         and all(isinstance(name, str) for name in run["classes"].values()),
     }
     found = [
-        f"run.{key} {run[key]!r}" if run.get(key) not in (None, [None]) else f"no run.{key}"
+        f"run.{key} {run[key]!r}" if key in run and run[key] != [None] else f"no run.{key}"
         for key, is_good in accepted.items()
         if not is_good
     ]
@@ -563,7 +569,7 @@ def _shorten(value: Any) -> str:
 def _find_absent(part: BaseModel, path: tuple[str, ...] = ()) -> Iterator[Gap]:
     """Find expected fields without a value; lists with incomplete entries are taken out."""
     expected = [name for name, field in type(part).model_fields.items() if field.default is None]
-    if expected and all(getattr(part, name) is None for name in expected) and path:
+    if expected and path and not part.model_fields_set:
         yield Gap(path, "is missing")
         return
     for name, field in type(part).model_fields.items():

@@ -97,7 +97,7 @@ def test_a_budget_names_the_best_that_keeps_up(exports):
         assert offer.rate_hz == max(offer.rates_hz.values()) > 0
     rates = [offer.rate_hz for offer in found.offers]
     assert rates == sorted(rates, reverse=True)
-    values = {o.form: o.results.metrics["auc"]["value"] for o in found.offers if o.results}
+    values = {o.form: o.results.tasks["type"].value("auc") for o in found.offers if o.results}
     assert set(values) == {"keras", "int8"}
     assert found.best.form == max(values, key=values.get)
     advice = budget.advise(found)

@@ -14,8 +14,12 @@ ENTRIES = {
     "accuracy": {"value": math.nan, "low": math.nan, "high": math.nan, "n": 0},
     "training_time_s": {"value": 90.0, "low": None, "high": None, "n": None},
 }
-RESULTS = Results(run={"name": "study", "task": "type", "created": "", "classes": {}})
-RESULTS.metrics = ENTRIES
+COST = ENTRIES.pop("training_time_s")
+RESULTS = Results(
+    run={"name": "study", "tasks": ["type"], "created": "", "classes": {}},
+    metrics={"training_time_s": COST},
+    tasks={"type": {"metrics": ENTRIES}},
+)
 
 
 def _check(under: list[str], over: list[str]) -> None:

@@ -61,13 +61,14 @@ def test_what_a_run_leaves(completed_runs, task):
 def test_results_hold_every_number(completed_runs, task):
     config, run_dir = completed_runs[task]
     results = read_results(run_dir.metrics)
-    assert results.run["task"] == task
+    assert results.run.tasks == list(results.tasks) == [task]
+    tested = results.tasks[task]
     assert results.facts["effective_epochs"] == 2
-    assert results.data["test"]["signal"] > 0
-    assert (results.data["test"]["background"] > 0) == (task == "type")
+    assert tested.test.signal > 0
+    assert (tested.test.background > 0) == (task == "type")
     sizes = read_manifest(run_dir).counts.sets
-    assert sizes["training"] == results.data["train"]
-    values = [entry["value"] for entry in results.metrics.values() if entry["value"] is not None]
+    assert sizes["training"].get("signal") == results.data.train.signal
+    values = [entry.value for entry in tested.metrics.values() if entry.value is not None]
     assert np.isfinite(values).sum() > 5
 
 
@@ -165,7 +166,9 @@ def test_runs_are_compared(completed_runs, dl1_files, tmp_path):
     assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     history = pd.read_csv(second.history)
     assert history["share_never_seen"].iloc[0] == pytest.approx(0.5, abs=0.1)
-    digests = {read_results(run_dir.metrics).data["test_digest"] for run_dir in (first, second)}
+    digests = {
+        read_results(run_dir.metrics).tasks["type"].test_digest for run_dir in (first, second)
+    }
     assert len(digests) == 1
 
 

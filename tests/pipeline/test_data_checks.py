@@ -52,6 +52,6 @@ def test_test_files_of_another_pointing_are_noticed(low_proton, completed_runs):
 def test_results_and_report_carry_what_was_simulated(completed_runs):
     _, run_dir = completed_runs["type"]
     data = read_results(run_dir.metrics).data
-    assert [each["name"] for each in data["simulation"]] == ["gamma", "proton"]
-    assert data["findings"] == []
+    assert [each.name for each in data.simulation] == ["gamma", "proton"]
+    assert data.findings == []
     assert "What was simulated" in run_dir.report.read_text(encoding="utf-8")

@@ -65,8 +65,12 @@ def test_one_file_holds_all_tasks_and_is_read_once(
             np.testing.assert_array_equal(ours[name], alone[name], err_msg=name)
     results = read_results(run_dir.metrics)
     assert sum(n_read) == results.facts["n_testing_events"]
-    # The metrics are those of the run's own task.
-    assert results.metrics["auc"] == read_results(completed_runs["type"][1].metrics).metrics["auc"]
+    # Each task is evaluated as in the run of its own model.
+    assert list(results.tasks) == ["type", *OTHERS]
+    for task, found in results.tasks.items():
+        alone = read_results(completed_runs[task][1].metrics).tasks[task]
+        assert found.source == ("" if task == "type" else completed_runs[task][1].name)
+        assert found.model_copy(update={"source": ""}) == alone
 
 
 def test_a_changed_companion_is_noticed(completed_runs, together, tmp_path):

@@ -22,5 +22,5 @@ def three_runs() -> list[Results]:
 def run_folders(tmp_path, three_runs) -> list[Path]:
     """Run folders of those three."""
     for run in three_runs:
-        write_results(run, tmp_path / run.run["name"] / "metrics.json")
-    return [tmp_path / run.run["name"] for run in three_runs]
+        write_results(run, tmp_path / run.run.name / "metrics.json")
+    return [tmp_path / run.run.name for run in three_runs]

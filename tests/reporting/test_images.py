@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cherenkov_mlops.reporting.images import draw_camera, example_groups, pixel_corners
-from cherenkov_mlops.reporting.views import run_views
+from cherenkov_mlops.reporting.views import run_views, task_views
 from synthetic import TASKS, make_examples, make_results
 
 
@@ -36,7 +36,7 @@ def test_directions_are_marked_unless_they_are_far_outside():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_examples_say_truth_and_prediction(task):
-    (view,) = run_views([make_results(task, n_events=100)])
+    ((view,),) = task_views(run_views([make_results(task, n_events=100)])).values()
     groups = example_groups(view)
     assert [group["title"] for group in groups] == ["Best", "Typical", "Worst"]
     facts = dict(groups[0]["examples"][0].facts)

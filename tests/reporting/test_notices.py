@@ -8,7 +8,17 @@ import pytest
 from cherenkov_mlops.metrics import evaluate_metrics
 from cherenkov_mlops.reporting.html import render_report
 from cherenkov_mlops.reporting.notices import find_notices
-from synthetic import SETTINGS, make_events, make_results
+from cherenkov_mlops.results import (
+    Counts,
+    Data,
+    Finding,
+    Measured,
+    ModelInfo,
+    Predictions,
+    Provenance,
+    Training,
+)
+from synthetic import SETTINGS, make_events, make_results, only_task
 
 
 @pytest.fixture
@@ -21,10 +31,16 @@ def test_a_sound_run_has_none(run):
     assert "All clear" in render_report(run)
 
 
+def _evaluate(run, events, name):
+    metrics, replicates = evaluate_metrics(events, name, SETTINGS)
+    values = {key: Measured.model_validate(entry) for key, entry in metrics.items()}
+    run.tasks[name].metrics, run.tasks[name].replicates = values, replicates
+
+
 def test_swapped_classes_are_called_out_at_the_top(run):
     events = make_events(300)
     swapped = events | {"gh_score": 1 - events["gh_score"]}
-    run.metrics, run.replicates = evaluate_metrics(swapped, "type", SETTINGS)
+    _evaluate(run, swapped, "type")
     notice = find_notices(run)[0]
     assert notice.level == "failure"
     assert "classes may be swapped" in notice.text
@@ -35,7 +51,7 @@ def test_swapped_classes_are_called_out_at_the_top(run):
 def test_a_constant_answer_is_called_out():
     run = make_results("energy", n_events=200)
     constant = make_events(200) | {"reco_energy": np.full(200, 3.0)}
-    run.metrics, run.replicates = evaluate_metrics(constant, "energy", SETTINGS)
+    _evaluate(run, constant, "energy")
     assert "same energy for every event" in find_notices(run)[0].text
 
 
@@ -54,10 +70,10 @@ def _predictions(**facts) -> dict:
 
 
 def test_rows_that_the_cuts_explain_are_only_mentioned(run):
-    run.data["n_invalid"] = 200
+    only_task(run).n_invalid = 200
     (notice,) = find_notices(run)
     assert (notice.level, "25% of the test rows" in notice.text) == ("hint", True)
-    run.data["cuts"] = []
+    run.data.cuts = []
     (notice,) = find_notices(run)
     assert notice.level == "warning"
 
@@ -80,7 +96,14 @@ def test_rows_that_the_cuts_explain_are_only_mentioned(run):
     ],
 )
 def test_data_that_weaken_the_result_are_called_out(run, change, text):
-    run.data |= change
+    (section,) = change
+    if section in ("test", "predictions"):
+        kind = Counts if section == "test" else Predictions
+        setattr(only_task(run), section, kind.model_validate(change[section]))
+    elif section == "train":
+        run.data.train = Counts.model_validate(change[section])
+    else:
+        setattr(run.data, section, change[section])
     assert [text in notice.text for notice in find_notices(run)] == [True]
 
 
@@ -89,11 +112,20 @@ def test_data_that_weaken_the_result_are_called_out(run, change, text):
     [([3, 2, 1], "lowest at the last epoch"), ([3, 1, 2], "has risen by 100%")],
 )
 def test_the_course_of_the_validation_loss_is_called_out(run, val_loss, text):
-    run.training["history"]["val_loss"] = val_loss
+    run.training.history.val_loss = val_loss
     assert text in find_notices(run)[0].text
 
 
 def test_results_without_data_and_training_give_no_notice_and_a_page(run):
-    run.data, run.training, run.provenance, run.model, run.facts = {}, {}, {}, {}, {}
+    run.data, run.training, run.provenance = Data(), Training(), Provenance()
+    run.model, run.facts = ModelInfo(), {}
     assert find_notices(run) == []
     assert "Nothing was recorded" in render_report(run)
+
+
+def test_classes_out_of_balance_are_said_once(run):
+    run.data.train = Counts(signal=1000, background=100)
+    assert [notice.check for notice in find_notices(run)] == ["balance"]
+    run.data.findings.append(Finding("hint", "balance", "The classes are not balanced: so and so."))
+    assert find_notices(run) == []
+    assert render_report(run).count("not balanced") == 1

@@ -395,7 +395,7 @@ def test_test_files_of_the_same_name_and_without_telescopes(dl1_files, broken, t
         with tables.open_file(path) as file:
             node = file.get_node(IMAGES.replace("images", "parameters"))
             n_bright += int((node.col("hillas_intensity") > 50).sum())
-    assert results.data["test"]["signal"] == n_bright
+    assert results.tasks["energy"].test.signal == n_bright
 
 
 def test_a_test_with_another_camera(real_data, dl1_files, completed_runs, tmp_path):

@@ -57,7 +57,7 @@ def test_from_raw_simulation_to_a_tested_run(real_data, tmp_path, task):
         files.append(small)
     config, run_dir = load_study(tmp_path, raw_study(task, files))
     run.run(config, run_dir)
-    assert sum(read_results(run_dir.metrics).data["test"].values()) > 20
+    assert sum(task.test.total for task in read_results(run_dir.metrics).tasks.values()) > 20
 
 
 def check_content(path, reference):

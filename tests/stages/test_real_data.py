@@ -48,7 +48,7 @@ def test_the_chain_runs(real_data, tmp_path, task):
     run.run(config, run_dir)
     results = read_results(run_dir.metrics)
     # Training and testing on the same file is said, never hidden.
-    assert len(results.data["overlap"]) == (2 if task == "type" else 1)
+    assert len(results.data.overlap) == (2 if task == "type" else 1)
     n_valid = n_rows = 0
     for label in ("signal", "background"):
         for pattern in getattr(config.data.test, label):
@@ -57,7 +57,7 @@ def test_the_chain_runs(real_data, tmp_path, task):
             n_valid += len(events)
             n_rows += len(events) + n_invalid
             check_rows(pattern, output, events)
-    assert n_valid == sum(results.data["test"].values())
+    assert n_valid == results.tasks[task].test.total
     assert n_rows > n_valid > 40
 
 

@@ -171,7 +171,11 @@ def test_a_sweep_goes_on_after_a_failure_and_ends_with_a_study(tiny, monkeypatch
     assert "A tiny study" in (loaded.folder / "study.html").read_text()
     facts = read_results(RunDir(loaded.runs[2].run_path).metrics).facts
     assert 0 < facts["model_size_packed_mb"] < facts["model_size_zipped_mb"]
-    digests = {read_results(RunDir(r.run_path).metrics).data["test_digest"] for r in loaded.runs}
+    digests = {
+        task.test_digest
+        for r in loaded.runs
+        for task in read_results(RunDir(r.run_path).metrics).tasks.values()
+    }
     assert len(digests) == 1
     assert not RunDir(loaded.runs[0].run_path).report.exists()
 

@@ -115,7 +115,10 @@ def test_interrupted_between_best_model_and_state(prepared, whole, new_run, monk
     # The history already knows the epoch; the state does not, so it is done again.
     assert len(pd.read_csv(run_dir.history)) == epoch + 1
     assert run_dir.backup.exists() == (epoch > 0)
-    go_on(config, run_dir)
+    facts = go_on(config, run_dir)
+    # Attempts that completed an epoch, by the first one.
+    assert facts["attempt_epochs"] == ([1, epoch + 1] if epoch else [1])
+    assert read_backup(run_dir.backup).attempts == facts["attempt_epochs"]
     assert_same_state(read_backup(run_dir.backup), read_backup(whole.backup))
     assert_same_history(pd.read_csv(run_dir.history), pd.read_csv(whole.history))
 
@@ -133,6 +136,7 @@ def test_a_training_that_is_over_is_only_finished(prepared, whole, new_run, monk
     facts = go_on(config.model_copy(update={"train": train}), run_dir)
     assert facts["best_val_loss"] == state.best_val_loss
     assert facts["effective_epochs"] == len(state.history)
+    assert facts["attempt_epochs"] == [1]
     assert_same_state(read_backup(run_dir.backup), state)
     assert_same_history(pd.read_csv(run_dir.history), pd.read_csv(whole.history))
     # Early stopping gives the best weights back at the end, after a resume too.

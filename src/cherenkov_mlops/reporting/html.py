@@ -121,10 +121,13 @@ def render_page(
     reference = None if baseline is None else views[baseline]
     training = training_blocks(views)
     by_task = task_views(views)
+    kinds = [own[0].task.kind for own in by_task.values()]
     parts = [
         _task_section(
             own,
             f"{name}_" if len(by_task) > 1 else "",
+            # Figures of one name are told apart where tasks share them.
+            f"{name}_" if kinds.count(own[0].task.kind) > 1 else "",
             (rankings or {}).get(name),
             reference,
             single,
@@ -183,6 +186,7 @@ def _worst_first(notices: list[tuple[str, Finding]]) -> list[tuple[str, Finding]
 def _task_section(
     views: list[TaskView],
     prefix: str,
+    figure_prefix: str,
     ranking: Ranking | None,
     reference: RunView | None,
     single: bool,
@@ -201,8 +205,8 @@ def _task_section(
         notices=sections.collect_notices(views, lambda v: task_notices(v.results, task.name)),
         tables=sections.metric_tables(views, ranking, baseline),
         metric_rows=sections.metric_rows(views[0]) if single else [],
-        figures=task_blocks(views, baseline=baseline, prefix=prefix),
-        deviations=[make_block(_named(entry, prefix), drawn) for entry, drawn in related],
+        figures=task_blocks(views, baseline=baseline, prefix=figure_prefix),
+        deviations=[make_block(_named(entry, figure_prefix), drawn) for entry, drawn in related],
         pareto=[make_block(_named(entry, prefix), drawn) for entry, drawn in pareto],
         examples=example_groups(views[0], prefix) if single else [],
     )

@@ -8,12 +8,13 @@ import pytest
 
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import METRICS
+from cherenkov_mlops.reporting.study.numbers import make_study, summarise_study
 from cherenkov_mlops.reporting.study.page import render_study
 from cherenkov_mlops.reporting.study.runs import sort_runs
-from cherenkov_mlops.reporting.study.summary import make_study, summarise_study
 from cherenkov_mlops.results import write_results
 from cherenkov_mlops.sweep import pages as study
 from studies import make_study_runs
+from synthetic import only_task
 
 TIME = "g0_latency_ms" if "latency_ms" in METRICS else "g0_network_time_ms"
 OPTIONS = {"baseline": {"pruning": None}, "up_to": 0.9, "tolerated_loss": 0.02}
@@ -92,10 +93,10 @@ def test_a_clear_loss_refutes_and_equal_schedules_are_undecided():
 
 def test_the_same_networks_lose_nothing():
     runs = make_study_runs(constant_is_worse=1.0)
-    dense = {run.run["seed"]: run for run in runs if run.config["pruning"] is None}
+    dense = {run.run.seed: run for run in runs if run.config["pruning"] is None}
     for run in runs:
-        twin = dense[run.run["seed"]]
-        run.metrics, run.replicates = twin.metrics, twin.replicates
+        twin = dense[run.run.seed]
+        run.tasks = twin.tasks
     found = make_study(runs, **OPTIONS)
     assert {row.verdict for group in found.groups for row in group.rows} == {"same"}
     assert [claim.answer for claim in found.claims] == ["undecided", "supported", "supported"]
@@ -170,7 +171,7 @@ def test_what_is_no_study_is_refused(how):
     elif how == "other training":
         found[3].config["train"] = {"n_epochs": 5}
     elif how == "other events":
-        found[3].data["test_digest"] = "others"
+        only_task(found[3]).test_digest = "others"
     else:
         found.append(found[0])
     with pytest.raises(UserError, match=REFUSED[how]):
@@ -178,10 +179,10 @@ def test_what_is_no_study_is_refused(how):
 
 
 def test_the_command_writes_page_and_numbers(runs, tmp_path):
-    paths = [write_results(run, tmp_path / run.run["name"] / "metrics.json") for run in runs[:7]]
+    paths = [write_results(run, tmp_path / run.run.name / "metrics.json") for run in runs[:7]]
     with pytest.raises(UserError, match="are alike|expected"):
         study.run([paths[0], paths[0]], tmp_path / "study.html")
-    paths += [write_results(run, tmp_path / run.run["name"] / "metrics.json") for run in runs[7:14]]
+    paths += [write_results(run, tmp_path / run.run.name / "metrics.json") for run in runs[7:14]]
     study.run([path.parent for path in paths], tmp_path / "study.html")
     study.run(paths, tmp_path / "study.html")
     assert json.loads((tmp_path / "study.json").read_text())["claims"]

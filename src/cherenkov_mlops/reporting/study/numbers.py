@@ -256,7 +256,7 @@ def _side(estimate: Estimate) -> Answer:
     return sides.get(estimate.verdict, "undecided")
 
 
-def find_claims_of_no_loss(
+def claim_no_losses(
     studied: Sequence[GroupNumbers], up_to: float, tolerated: float
 ) -> Iterator[Claim]:
     """For each schedule: whether nothing is lost up to a sparsity."""
@@ -360,7 +360,7 @@ def make_study(
         The runs are no study: see ``sort_runs``.
     """
     groups = [count(group) for group in sort_runs(runs, baseline)]
-    claims = [compare_schedules(groups), *find_claims_of_no_loss(groups, up_to, tolerated_loss)]
+    claims = [compare_schedules(groups), *claim_no_losses(groups, up_to, tolerated_loss)]
     return Study(groups, [claim for claim in claims if claim is not None])
 
 
