@@ -13,7 +13,8 @@ import pytest
 from cherenkov_mlops.commands import status
 from cherenkov_mlops.config.load import load_config, open_run
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.pipeline import chain
+from cherenkov_mlops.metrics import METRICS, base
+from cherenkov_mlops.pipeline import chain, stage
 from cherenkov_mlops.pipeline.lifecycle import describe_plan
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.pipeline.stage import (
@@ -133,18 +134,27 @@ def test_a_title_remakes_the_page(tested, caplog):
 
 def test_a_changed_metric_remakes_evaluate_and_what_costs_is_refused(tested, monkeypatch):
     config, run_dir = tested
-    changed = replace(STAGES["evaluate"], definitions=lambda: {"definitions": "another"})
+    (key,) = STAGES["evaluate"].definitions()
+    changed = replace(STAGES["evaluate"], definitions=lambda: {key: "another"})
     monkeypatch.setitem(STAGES._entries, "evaluate", changed)
-    # A record that does not know its definitions, as those of before, counts as unchanged.
-    assert "would do nothing" in describe_plan(config, run_dir, names())[3]
-    content = RunRecord.read(run_dir)
-    content.content["stages"]["evaluate"]["made_of"]["definitions"] = "one"
-    content.write()
     plan = describe_plan(config, run_dir, names())
     assert "would do nothing" in plan[2]
-    assert 'evaluate: would run (definitions: "one" -> "another"' in plan[3]
+    assert f"evaluate: would run ({key}: " in plan[3] and '-> "another"' in plan[3]
+    assert plan[4] == "report: would run (what 'evaluate' made has changed)"
     (refusal,) = describe_plan(again(run_dir, "test.batch_size=7"), run_dir, ["predict"])
     assert "would refuse" in refusal and "test.batch_size: 64 -> 7" in refusal
+
+
+def test_the_digest_is_of_names_sources_and_version(monkeypatch):
+    definitions = stage._definitions.__wrapped__
+    before = definitions()
+    assert definitions() == before
+    monkeypatch.setattr(base, "DEFINITIONS_VERSION", 0)
+    assert definitions() != before
+    monkeypatch.undo()
+    some = next(iter(METRICS))
+    monkeypatch.setitem(METRICS._entries, "another", METRICS[some])
+    assert definitions() != before
 
 
 def test_evaluate_loads_no_tensorflow(tested):
