@@ -243,6 +243,44 @@ def test_no_branch_and_no_table_names_a_task():
     assert found == []
 
 
+#: Functions and methods that take the name of a stage.
+TAKE_A_STAGE = {
+    *("state", "fingerprint", "completion", "ignored", "start", "complete", "end"),
+    *("run_stage", "run_stages", "decide", "settings_of", "ancestors", "up_to", "make_request"),
+}
+
+
+def test_stages_are_named_in_the_table_and_their_own_files_only():
+    """No list of stages, and no question about one by its name, anywhere else."""
+    from cherenkov_mlops.pipeline.stage import STAGES
+
+    def is_named(node: ast.AST | None) -> bool:
+        return isinstance(node, ast.Constant) and node.value in STAGES
+
+    found = []
+    for path in MODULES:
+        if part_of(path) == "stages" or module_of(path).endswith("pipeline.stage"):
+            continue
+        for node in ast.walk(tree_of(path)):
+            elements = []
+            if isinstance(node, ast.List | ast.Tuple | ast.Set):
+                elements = node.elts
+            elif isinstance(node, ast.Dict):
+                elements = node.keys
+            lists = sum(map(is_named, elements)) > 1
+            asks = False
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                asks = name in TAKE_A_STAGE and any(map(is_named, node.args))
+            elif isinstance(node, ast.Subscript):
+                asks = is_named(node.slice)
+            elif isinstance(node, ast.Compare):
+                asks = any(map(is_named, [node.left, *node.comparators]))
+            if lists or asks:
+                found.append(f"{module_of(path)}:{node.lineno}")
+    assert found == []
+
+
 def test_comments_say_why():
     lines = [line for path in MODULES for line in path.read_text(encoding="utf-8").splitlines()]
     share = sum(line.strip().startswith("#") for line in lines) / len(lines)

@@ -158,6 +158,17 @@ def test_init_writes_a_configuration_that_loads_and_never_replaces_one(call, tmp
     assert call(*arguments, "--force").returncode == 0
 
 
+@pytest.mark.parametrize(
+    "arguments", [["init"], ["config", "schema"], ["config", "convert", "old.yaml"]], ids=" ".join
+)
+def test_a_minus_is_the_terminal_and_no_file(call, tmp_path, arguments):
+    (tmp_path / "old.yaml").write_text("prepare_model: {num_classes: 2}\ntraining_model: {}\n")
+    before = sorted(tmp_path.iterdir())
+    result = call(*arguments, "--output", "-")
+    assert result.returncode == 0 and len(result.stdout.splitlines()) > 3
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_moved_run_folder_stands_for_its_configuration(call, study, tmp_path):
     body = "logging.getLogger('cherenkov_mlops').info(f'{config.run.name} {run_dir.path}')\n"
     call("report", study, body=body + "config.write_to(run_dir)")

@@ -80,10 +80,13 @@ def test_arguments_arrive_as_they_are_given(path, stub):
     if path.stem == "sweep":
         pytest.skip("takes its argument from a list")
     done = call(path, stub)
+    if path.stem == "stage":
+        assert "cherenkov-mlops <a b.yaml><--force>" in done.stdout, done.stderr
+        return
     assert f"cherenkov-mlops <{command}><a b.yaml><--force>" in done.stdout, done.stderr
     done = call(path, stub, CHERENKOV_MLOPS_IMAGE="my image.sif", CHERENKOV_MLOPS_BINDS="/x y:/z")
     assert "<--bind></x y:/z><my image.sif><cherenkov-mlops>" in done.stdout, done.stderr
-    assert ("<exec><--nv>" in done.stdout) == (path.stem in ("train", "test", "predict"))
+    assert ("<exec><--nv>" in done.stdout) == (path.stem in ("train", "test", "predict", "stage"))
     assert call(path, stub, CODE="3").returncode == 3
 
 

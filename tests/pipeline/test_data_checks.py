@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from cherenkov_mlops.pipeline.data_checks import find_in_test_files
 
 from cherenkov_mlops.commands import simulate
+from cherenkov_mlops.data.checks import find_in_test_files
 from cherenkov_mlops.data.dl1_file import inspect_dl1
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.results import read_results

@@ -146,7 +146,7 @@ def test_a_sweep_goes_on_after_a_failure_and_ends_with_a_study(tiny, monkeypatch
         sweep.run(loaded, 2)
     (failure,) = error.value.failures
     assert failure.startswith("half_s2: ")
-    command = f"cherenkov-mlops run {loaded.folder}/configs/half_s2.yaml --until test"
+    command = f"cherenkov-mlops run {loaded.folder}/configs/half_s2.yaml --until evaluate"
     assert failure.endswith(f"to repeat: {command}")
     assert error.value.exit_code == 1
     state = json.loads((loaded.folder / "sweep.json").read_text())["runs"]

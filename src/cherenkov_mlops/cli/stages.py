@@ -115,8 +115,11 @@ def _run(
         from cherenkov_mlops.pipeline.chain import run_stages
         from cherenkov_mlops.pipeline.lifecycle import describe_plan
 
-        if command in STAGES and STAGES[command].alone and _holds_results_only(config):
-            STAGES[command].load_run()(None, RunDir(config), **options)
+        # A folder to which no more than the results of a run were copied is enough for a page.
+        folder = RunDir(config)
+        is_bare = folder.metrics.is_file() and not folder.resolved_config.exists()
+        if is_bare and command in STAGES and STAGES[command].alone:
+            STAGES[command].load_run()(None, folder, **options)
             return
         if deadline is not None:
             options["deadline"] = session.started + parse_duration(deadline)
@@ -150,9 +153,3 @@ def _read_gates(
     gates = parse_gates(fail_under, fail_over)
     check_gates_fit(gates, config.tasks)
     return lambda run_dir: check_gates(read_results(run_dir.metrics), gates)
-
-
-def _holds_results_only(path: Path) -> bool:
-    """Whether the path is a folder to which no more than the results of a run were copied."""
-    run_dir = RunDir(path)
-    return run_dir.metrics.is_file() and not run_dir.resolved_config.exists()

@@ -51,8 +51,14 @@ class Request:
 
     @property
     def script(self) -> Path:
-        """The batch script."""
-        return SCRIPTS / f"{self.stage}.sbatch"
+        """The batch script: its own, or that of all stages that have none."""
+        own = SCRIPTS / f"{self.stage}.sbatch"
+        return own if own.is_file() else SCRIPTS / "stage.sbatch"
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What goes before the arguments of its command: the command, if the script has none."""
+        return () if self.script.stem == self.stage else (self.stage,)
 
     def options(self) -> list[str]:
         """Options for ``sbatch``, which go before those in the script."""

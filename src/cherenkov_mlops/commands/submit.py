@@ -136,10 +136,10 @@ def plan(
         settings = job_environment(config.slurm)
         if stage.resumes and chain is not None:
             settings["CHERENKOV_MLOPS_RESTARTS"] = "0"
-            first = Step(request, tuple(arguments), "afterok", settings)
+            first = Step(request, (*request.arguments, *arguments), "afterok", settings)
             steps += [first, *[replace(first, after="afterany")] * (chain - 1)]
         else:
-            steps.append(Step(request, tuple(arguments), "afterok", settings))
+            steps.append(Step(request, (*request.arguments, *arguments), "afterok", settings))
     return steps
 
 
