@@ -9,8 +9,8 @@ from cherenkov_mlops.commands import compare
 from cherenkov_mlops.commands.outputs import refuse_foreign_output
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.reporting.sources import load_runs
+from cherenkov_mlops.reporting.study.numbers import make_study, summarise_study
 from cherenkov_mlops.reporting.study.page import render_study
-from cherenkov_mlops.reporting.study.summary import make_study, summarise_study
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
 from cherenkov_mlops.sweep.plan import StudySection, Sweep, is_sweep, load_sweep
 
