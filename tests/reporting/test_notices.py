@@ -100,6 +100,8 @@ def test_data_that_weaken_the_result_are_called_out(run, change, text):
     if section in ("test", "predictions"):
         kind = Counts if section == "test" else Predictions
         setattr(only_task(run), section, kind.model_validate(change[section]))
+    elif section == "n_invalid":
+        only_task(run).n_invalid = change[section]
     elif section == "train":
         run.data.train = Counts.model_validate(change[section])
     else:
@@ -128,4 +130,5 @@ def test_classes_out_of_balance_are_said_once(run):
     assert [notice.check for notice in find_notices(run)] == ["balance"]
     run.data.findings.append(Finding("hint", "balance", "The classes are not balanced: so and so."))
     assert find_notices(run) == []
-    assert render_report(run).count("not balanced") == 1
+    shown = render_report(run).split('<script type="application/json"')[0]
+    assert shown.count("not balanced") == 1

@@ -12,7 +12,7 @@ from cherenkov_mlops.reporting.images import draw_camera
 from cherenkov_mlops.reporting.svg import VARIABLES, figure_svg
 from cherenkov_mlops.reporting.tables import MISSING, format_number
 from cherenkov_mlops.reporting.views import RunView
-from cherenkov_mlops.results import Results
+from cherenkov_mlops.results import Results, plain_values
 
 _SETS = {"training": "train", "validation": "validation"}
 _MEGABYTE = 1e6
@@ -63,7 +63,7 @@ def _view(description: dict[str, Any]) -> RunView:
     data |= {_SETS[name]: numbers for name, numbers in counts["sets"].items()}
     run = description["run"]
     info = {"tasks": []} | run
-    results = Results.model_validate({"run": info, "data": data})
+    results = Results.model_validate(plain_values({"run": info, "data": data}))
     return RunView(run["name"], run_style(0), results)
 
 
