@@ -12,12 +12,10 @@ import tables
 from ctapipe.instrument import FocalLengthKind, SubarrayDescription
 
 from cherenkov_mlops.data.dl1_file import open_hdf5
+from cherenkov_mlops.data.paths import IMAGES, INSTRUMENT, OBSERVATIONS, TRIGGERS
 from cherenkov_mlops.errors import DataError
 
-INSTRUMENT = "/configuration/instrument"
-TRIGGERS = "/dl1/event/subarray/trigger"
-RUN_TABLES = ("/configuration/observation/observation_block", TRIGGERS)
-IMAGES = "/dl1/event/telescope/images/"
+RUN_TABLES = (OBSERVATIONS, TRIGGERS)
 EVENTS = ("/dl1/event/", "/dl2/event/", "/r0/event/", "/r1/event/", "/simulation/event/")
 ATTRIBUTES = ("CTA PRODUCT DATA MODEL VERSION", "CTA PRODUCT DATA CATEGORY")
 
@@ -57,7 +55,7 @@ class Contents:
     @property
     def n_images(self) -> int:
         """Telescope images."""
-        return sum(n for path, n in self.rows.items() if path.startswith(IMAGES))
+        return sum(n for path, n in self.rows.items() if path.startswith(f"{IMAGES}/"))
 
     @property
     def kinds(self) -> set[str]:
