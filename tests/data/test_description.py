@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cherenkov_mlops.data.distributions import gather_distributions
+from cherenkov_mlops.data.file_look import Candidate
 from cherenkov_mlops.data.inputs import inspect_inputs
-from cherenkov_mlops.data.sample_images import BRIGHTNESS, Candidate, pick_candidates
+from cherenkov_mlops.data.sample_images import BRIGHTNESS, pick_candidates
 from simulated import describe_files, load_study, study
 
 

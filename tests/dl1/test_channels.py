@@ -8,8 +8,7 @@ from ctapipe.io import read_table
 from ctapipe.tools.process import ProcessorTool
 
 from cherenkov_mlops.commands import simulate
-from cherenkov_mlops.dl1.channels import channel_pixels
-from cherenkov_mlops.dl1.pixels import ImagePixels
+from cherenkov_mlops.dl1.pixels import ImagePixels, channel_pixels
 
 IMAGE = np.array([[0.5, 20.0, -1.0], [3.0, 4.0, 100.0]], dtype=np.float32)
 PEAK = np.array([[5.0, 7.0, 9.0], [1.0, 2.0, 6.0]], dtype=np.float32)

@@ -9,9 +9,8 @@ from dl1_data_handler.image_mapper import ImageMapper
 from scipy.sparse import csr_matrix
 from traitlets.config import Config
 
-from cherenkov_mlops.dl1 import mappers
-from cherenkov_mlops.dl1.mappers import StoredMapper, find_mapper
-from cherenkov_mlops.dl1.mapping import map_images
+from cherenkov_mlops.dl1 import mapping
+from cherenkov_mlops.dl1.mapping import StoredMapper, find_mapper, map_images
 from cherenkov_mlops.simulation.instrument import sst1m_pair
 
 RNG = np.random.default_rng(3)
@@ -76,12 +75,12 @@ class TestStoredMappers:
 
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(mappers, "_cache_folder", lambda: tmp_path)
-        monkeypatch.setattr(mappers, "_built", {})
+        monkeypatch.setattr(mapping, "_cache_folder", lambda: tmp_path)
+        monkeypatch.setattr(mapping, "_built", {})
         return tmp_path
 
     def find(self, **options):
-        mappers._built.clear()
+        mapping._built.clear()
         return find_mapper("BilinearMapper", camera(), Config({"BilinearMapper": options}))
 
     def test_the_second_process_finds_the_same_table(self, folder):
@@ -106,12 +105,12 @@ class TestStoredMappers:
         assert isinstance(self.find(), StoredMapper)
 
     def test_where_nothing_can_be_kept_it_is_built(self, monkeypatch):
-        monkeypatch.setattr(mappers, "_cache_folder", lambda: None)
+        monkeypatch.setattr(mapping, "_cache_folder", lambda: None)
         assert self.find().image_shape == 96
 
     def test_the_geometry_is_derotated_as_by_upstream(self):
         for _ in range(2):
             geometry = camera()
-            mappers._built.clear()
+            mapping._built.clear()
             find_mapper("BilinearMapper", geometry, Config())
             assert geometry.pix_rotation.value == 0

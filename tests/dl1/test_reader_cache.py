@@ -11,10 +11,10 @@ from ctlearn.core.loader import DLDataLoader
 from dl1_data_handler.reader import DLImageReader, DLWaveformReader
 from traitlets.config import Config
 
-from cherenkov_mlops.dl1.channels import crop_waveforms
+from cherenkov_mlops.dl1.data_set import allow_open_files
 from cherenkov_mlops.dl1.loader import SampledLoader
-from cherenkov_mlops.dl1.opening import allow_open_files
 from cherenkov_mlops.dl1.pixel_cache import PixelCache, find_entries
+from cherenkov_mlops.dl1.pixels import crop_waveforms
 from cherenkov_mlops.dl1.reader import CuredImageReader, CuredWaveformReader
 from cherenkov_mlops.errors import DataError
 

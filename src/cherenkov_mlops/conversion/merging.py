@@ -17,17 +17,14 @@ from ctapipe.io.hdf5merger import CannotMerge
 from ctapipe.io.metadata import Activity, write_to_hdf5
 
 from cherenkov_mlops.data.dl1_file import open_hdf5
+from cherenkov_mlops.data.paths import IMAGES, INSTRUMENT, LAYOUT, OBSERVATIONS, TRIGGERS
 from cherenkov_mlops.data.progress import with_progress
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.run_dir import atomic_path
 
-INSTRUMENT = "/configuration/instrument"
-TRIGGERS = "/dl1/event/subarray/trigger"
-RUN_TABLES = ("/configuration/observation/observation_block", TRIGGERS)
-IMAGES = "/dl1/event/telescope/images/"
+RUN_TABLES = (OBSERVATIONS, TRIGGERS)
 ATTRIBUTES = ("CTA PRODUCT DATA MODEL VERSION", "CTA PRODUCT DATA CATEGORY")
 ACTIVITY = "cherenkov-mlops merge"
-LAYOUT = f"{INSTRUMENT}/subarray/layout"
 #: The merger adds the numbers in these tables instead of appending rows.
 STATISTICS = ("/dl1/service/image_statistics", "/dl2/service/tel_event_statistics/")
 #: Telescopes that are named in a message.
@@ -69,7 +66,7 @@ class Contents:
     @property
     def n_images(self) -> int:
         """Telescope images."""
-        return sum(n for path, n in self.rows.items() if path.startswith(IMAGES))
+        return sum(n for path, n in self.rows.items() if path.startswith(f"{IMAGES}/"))
 
     @property
     def kinds(self) -> set[str]:

@@ -22,22 +22,23 @@ from traitlets.config import Config
 
 from cherenkov_mlops.conversion.ledger import Fingerprint
 from cherenkov_mlops.conversion.options import Conversion
+from cherenkov_mlops.data.paths import (
+    IMAGES,
+    LAYOUT,
+    PARAMETERS,
+    RUNS,
+    SHOWERS,
+    TRIGGERS,
+    WAVEFORMS,
+)
 from cherenkov_mlops.data.production import count_particles
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.registry import did_you_mean
 from cherenkov_mlops.run_dir import atomic_path
 
-TRIGGERS = "/dl1/event/subarray/trigger"
-SHOWERS = "/simulation/event/subarray/shower"
 THROWN = "/simulation/service/shower_distribution"
-LAYOUT = "/configuration/instrument/subarray/layout"
-RUNS = "/configuration/simulation/run"
 #: Tables with one row an image, the first that a file has is counted.
-IMAGE_TABLES = (
-    "/dl1/event/telescope/images",
-    "/dl1/event/telescope/parameters",
-    "/r1/event/telescope",
-)
+IMAGE_TABLES = (IMAGES, PARAMETERS, WAVEFORMS)
 #: What readers of damaged or cut files raise, besides OSError and EOFError.
 READ_ERRORS = (
     OSError,

@@ -7,9 +7,9 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.distributions import (
     distribution_arrays,
     gather_distributions,
-    least_telescopes,
 )
 from cherenkov_mlops.data.findings import DataClass, Finding
+from cherenkov_mlops.data.image_checks import least_telescopes
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.data.manifest import Counts
 from cherenkov_mlops.data.sample_images import read_sample_images

@@ -10,33 +10,34 @@ import numpy as np
 import pandas as pd
 import tables
 
+from cherenkov_mlops.data.paths import (
+    EVENT_KEYS,
+    IMAGES,
+    INSTRUMENT,
+    LAYOUT,
+    PARAMETERS,
+    POINTINGS,
+    RUNS,
+    SHOWERS,
+    TRIGGERS,
+    telescope_node,
+)
 from cherenkov_mlops.data.production import (
-    POINTING,
-    SIMULATION_RUN,
     Production,
     count_particles,
     read_pointings,
     read_productions,
 )
-from cherenkov_mlops.data.stored_columns import (
-    EVENT_KEYS,
-    PARAMETERS,
-    SHOWERS,
-    TRIGGERS,
-    read_keys,
-    read_numbers,
-    repeated_rows,
-)
+from cherenkov_mlops.data.stored_tables import StoredTable, repeated_rows
 from cherenkov_mlops.errors import DataError
 
-IMAGES = "/dl1/event/telescope/images"
 REQUIRED_NODES = {
-    "/configuration/instrument/subarray/layout": "a description of the telescopes",
+    LAYOUT: "a description of the telescopes",
     TRIGGERS: "the array triggers",
     PARAMETERS: "image parameters; process it with --write-parameters",
     IMAGES: "images; process it with --write-images",
     SHOWERS: "the simulated showers (it is not a simulation, or the truth was dropped)",
-    SIMULATION_RUN: "the settings of the simulation",
+    RUNS: "the settings of the simulation",
 }
 REQUIRED_ATTRIBUTES = (
     "CTA PROCESS TYPE",
@@ -49,6 +50,7 @@ REQUIRED_COLUMNS = (
     *("true_core_x", "true_core_y", "true_h_first_int", "true_x_max", "true_shower_primary_id"),
 )
 OLDEST_VERSION = 6
+LAYOUT_ATTRIBUTES = ("SUBARRAY", "reference_itrs_x", "reference_itrs_y", "reference_itrs_z")
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,18 @@ class DL1File:
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[tables.File]:
-    """The open file; ``DataError`` if it is missing, no HDF5, or truncated."""
+    """Open a file for reading; ``DataError`` if it is missing, no HDF5, or truncated."""
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    # is_hdf5_file raises on an empty file and on one that cannot be read.
-    if path.stat().st_size == 0 or not _has_signature(path):
-        raise DataError(f"{path}: expected an HDF5 file (DL1 of ctapipe), got something else")
     try:
         file = tables.open_file(path, mode="r")
     except (tables.HDF5ExtError, OSError) as error:
+        with path.open("rb") as stream:
+            is_hdf5 = stream.read(8) == b"\x89HDF\r\n\x1a\n"
+        if not is_hdf5:
+            raise DataError(
+                f"{path}: expected an HDF5 file (DL1 of ctapipe), got something else"
+            ) from error
         raise DataError(
             f"{path}: the HDF5 file is damaged or truncated ({path.stat().st_size} bytes); "
             "copy or make it again"
@@ -132,13 +137,8 @@ def open_hdf5(path: Path) -> Iterator[tables.File]:
         yield file
 
 
-def _has_signature(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
-
-
 def inspect_dl1(path: Path, *, aligned: bool = True) -> DL1File:
-    """What the file holds, checked against what CTLearn's reader needs.
+    """Describe what the file holds, checked against what CTLearn's reader needs.
 
     Parameters
     ----------
@@ -155,92 +155,14 @@ def inspect_dl1(path: Path, *, aligned: bool = True) -> DL1File:
     """
     with open_hdf5(path) as file:
         try:
-            _check_attributes(path, file)
-            _check_nodes(path, file, aligned)
-            found = _read_facts(path, file)
+            check_layout(path, file, aligned)
+            return read_facts(path, file, StoredTable(file, SHOWERS))
         except tables.HDF5ExtError as error:
             raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
-    return found
 
 
-def _read_facts(path: Path, file: tables.File) -> DL1File:
-    showers = file.get_node(SHOWERS)
-    if not len(showers):
-        raise DataError(f"{path}: expected events, got an empty table {SHOWERS}")
-    for node in (SHOWERS, TRIGGERS):
-        _refuse_repeated(path, file.get_node(node))
-    obs_ids = sorted({int(number) for number in showers.col("obs_id")})
-    _refuse_unknown_runs(path, file, obs_ids)
-    energies = read_numbers(showers, "true_energy", "TeV")
-    known = energies[np.isfinite(energies)]
-    images = telescopes_with_tables(file)
-    return DL1File(
-        path=str(path),
-        size=path.stat().st_size,
-        sha256=_digest(path),
-        n_showers=len(showers),
-        obs_ids=obs_ids,
-        images=images,
-        energy_range_tev=(float(known.min()), float(known.max())) if known.size else (0.0, 0.0),
-        productions=read_productions(file),
-        pointings=read_pointings(file, images),
-        particles=count_particles(showers.col("true_shower_primary_id"), energies),
-    )
-
-
-def _refuse_repeated(path: Path, events: tables.Table) -> None:
-    keys = read_keys(events, EVENT_KEYS)
-    again = repeated_rows(keys)
-    if len(again):
-        obs_id, event_id = keys[again[0]]
-        raise DataError(
-            f"{path}: {events._v_pathname}, row {again[0]}: expected each event once, got obs_id "
-            f"{obs_id}, event_id {event_id} again ({len(again)} such rows); merge only files of "
-            "different runs"
-        )
-
-
-def _refuse_unknown_runs(path: Path, file: tables.File, obs_ids: list[int]) -> None:
-    known = {int(number) for number in file.get_node(SIMULATION_RUN).col("obs_id")}
-    if unknown := sorted(set(obs_ids) - known):
-        raise DataError(
-            f"{path}: {SIMULATION_RUN}: expected the settings of all runs, got none of obs_id "
-            f"{unknown[0]}; merge with ctapipe-merge, which keeps them"
-        )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def read_shower_keys(path: Path) -> np.ndarray:
-    """One number for each simulated event of the file, made from what identifies it, shape (n,).
-
-    That is ``obs_id``, ``event_id`` and ``true_energy``: numbers alone repeat between
-    productions, the energy of a shower does not.
-    """
-    with open_hdf5(path) as file:
-        if SHOWERS not in file:
-            raise DataError(f"{path}: has no {SHOWERS}: {REQUIRED_NODES[SHOWERS]}")
-        showers = file.get_node(SHOWERS)
-        columns = pd.DataFrame(
-            {name: showers.col(name) for name in ("obs_id", "event_id", "true_energy")}
-        )
-    return pd.util.hash_pandas_object(columns, index=False).to_numpy()
-
-
-def telescopes_with_tables(file: tables.File) -> dict[int, int]:
-    """Telescope -> number of images, for telescopes with images and parameters."""
-    counts = {}
-    for table in file.iter_nodes(IMAGES, "Table"):
-        number = int(table.name.removeprefix("tel_"))
-        if f"{PARAMETERS}/{table.name}" in file:
-            counts[number] = len(table)
-    return dict(sorted(counts.items()))
-
-
-def _check_attributes(path: Path, file: tables.File) -> None:
+def check_layout(path: Path, file: tables.File, aligned: bool) -> None:
+    """Raise DataError unless the open file has all that the reader needs, in a known format."""
     attributes = file.root._v_attrs
     missing = [name for name in REQUIRED_ATTRIBUTES if name not in attributes]
     if missing:
@@ -255,9 +177,6 @@ def _check_attributes(path: Path, file: tables.File) -> None:
             f"{path}: expected data format v{OLDEST_VERSION}.0.0 or later, got {version}; process "
             "the simulation again with a newer ctapipe"
         )
-
-
-def _check_nodes(path: Path, file: tables.File, aligned: bool) -> None:
     for node, meaning in REQUIRED_NODES.items():
         if node not in file:
             raise DataError(f"{path}: has no {node}: {meaning}")
@@ -271,12 +190,107 @@ def _check_nodes(path: Path, file: tables.File, aligned: bool) -> None:
     if not counts:
         raise DataError(f"{path}: has no images and parameters of a same telescope")
     for number, n_images in counts.items():
-        table = f"tel_{number:03d}"
-        n_parameters = len(file.get_node(f"{PARAMETERS}/{table}"))
+        n_parameters = len(file.get_node(telescope_node(PARAMETERS, number)))
         if aligned and n_images != n_parameters:
             raise DataError(
-                f"{path}: {table}: expected as many images as parameters, got {n_images} and "
-                f"{n_parameters}; write data.force_dl1_lookup: true, or merge again"
+                f"{path}: tel_{number:03d}: expected as many images as parameters, got {n_images} "
+                f"and {n_parameters}; write data.force_dl1_lookup: true, or merge again"
             )
-        if f"{POINTING}/{table}" not in file:
+        if telescope_node(POINTINGS, number) not in file:
             raise DataError(f"{path}: has no pointing of telescope {number}")
+
+
+def read_facts(path: Path, file: tables.File, showers: StoredTable) -> DL1File:
+    """Describe an open file whose layout is known to be good.
+
+    Raises
+    ------
+    DataError
+        There is no event, an event is there twice, or a run has no settings.
+    """
+    if not len(showers):
+        raise DataError(f"{path}: expected events, got an empty table {SHOWERS}")
+    triggers = StoredTable(file, TRIGGERS, columns=EVENT_KEYS)
+    for node, table in ((SHOWERS, showers), (TRIGGERS, triggers)):
+        keys = table.keys(EVENT_KEYS)
+        again = repeated_rows(keys)
+        if len(again):
+            obs_id, event_id = keys[again[0]]
+            raise DataError(
+                f"{path}: {node}, row {again[0]}: expected each event once, got obs_id "
+                f"{obs_id}, event_id {event_id} again ({len(again)} such rows); merge only files "
+                "of different runs"
+            )
+    obs_ids = np.unique(np.asarray(showers["obs_id"])).tolist()
+    runs = StoredTable(file, RUNS)
+    if unknown := sorted(set(obs_ids) - set(np.asarray(runs["obs_id"]).tolist())):
+        raise DataError(
+            f"{path}: {RUNS}: expected the settings of all runs, got none of obs_id "
+            f"{unknown[0]}; merge with ctapipe-merge, which keeps them"
+        )
+    energies = showers.numbers("true_energy", "TeV")
+    known = energies[np.isfinite(energies)]
+    images = telescopes_with_tables(file)
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    return DL1File(
+        path=str(path),
+        size=path.stat().st_size,
+        sha256=sha256,
+        n_showers=len(showers),
+        obs_ids=obs_ids,
+        images=images,
+        energy_range_tev=(float(known.min()), float(known.max())) if known.size else (0.0, 0.0),
+        productions=read_productions(runs),
+        pointings=read_pointings(file, images),
+        particles=count_particles(np.asarray(showers["true_shower_primary_id"]), energies),
+    )
+
+
+def shower_keys(showers: StoredTable) -> np.ndarray:
+    """One number for each simulated event, made from what identifies it, shape (n,).
+
+    That is ``obs_id``, ``event_id`` and ``true_energy``: numbers alone repeat between
+    productions, the energy of a shower does not.
+    """
+    columns = {name: np.asarray(showers[name]) for name in (*EVENT_KEYS, "true_energy")}
+    return pd.util.hash_pandas_object(pd.DataFrame(columns), index=False).to_numpy()
+
+
+def telescopes_with_tables(file: tables.File) -> dict[int, int]:
+    """Telescope -> number of images, for telescopes with images and parameters."""
+    counts = {}
+    for table in file.iter_nodes(IMAGES, "Table"):
+        number = int(table.name.removeprefix("tel_"))
+        if f"{PARAMETERS}/{table.name}" in file:
+            counts[number] = len(table)
+    return dict(sorted(counts.items()))
+
+
+def digest_instrument(file: tables.File) -> str:
+    """Digest of all that describes the telescopes: files with the same have the same array."""
+    key = _identity(file.filename)
+    if key not in _instruments:
+        digest = hashlib.sha256()
+        for table in file.walk_nodes(INSTRUMENT, "Table"):
+            digest.update(f"{table._v_pathname} {table.dtype}".encode())
+            digest.update(table.read().tobytes())
+        layout = file.get_node(LAYOUT)._v_attrs
+        place = [repr(layout[name]) if name in layout else "" for name in LAYOUT_ATTRIBUTES]
+        digest.update("".join(place).encode())
+        _instruments[key] = digest.hexdigest()
+    return _instruments[key]
+
+
+def note_instrument(path: Path, digest: str) -> None:
+    """Note a digest that another process found, or an earlier one while the file was the same."""
+    _instruments[_identity(path)] = digest
+
+
+#: Digests of this process by path, size and time of change of the file.
+_instruments: dict[tuple[str, int, int], str] = {}
+
+
+def _identity(path: str | Path) -> tuple[str, int, int]:
+    status = Path(path).stat()
+    return str(Path(path).resolve()), status.st_size, status.st_mtime_ns

@@ -14,7 +14,8 @@ from ctapipe.instrument import SubarrayDescription, TelescopeDescription
 from ctapipe.instrument.camera.geometry import PixelShape
 from ctapipe.io import read_table
 
-from cherenkov_mlops.data.dl1_file import IMAGES, open_hdf5
+from cherenkov_mlops.data.dl1_file import open_hdf5
+from cherenkov_mlops.data.paths import IMAGES, telescope_node
 from cherenkov_mlops.data.telescopes import read_subarray
 from cherenkov_mlops.tasks import TASKS
 
@@ -129,7 +130,7 @@ def _find_image(
 
 
 def _read_image(path: Path, tel_id: int, obs_id: int, event_id: int) -> np.ndarray | None:
-    node = f"{IMAGES}/tel_{tel_id:03d}"
+    node = telescope_node(IMAGES, tel_id)
     with open_hdf5(path) as file:
         if node not in file:
             return None

@@ -1,6 +1,7 @@
-"""The images of a file, read once: whole, in the order of their parameters, not empty."""
+"""The images of a telescope, read once: whole, in the order of their parameters, not empty."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -8,29 +9,194 @@ import tables
 from ctapipe.core.expression_engine import ExpressionError
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.dl1_file import IMAGES, open_hdf5
-from cherenkov_mlops.data.production import POINTING
-from cherenkov_mlops.data.stored_columns import (
+from cherenkov_mlops.data.paths import (
     IMAGE_KEYS,
-    ImageColumns,
+    IMAGES,
+    POINTINGS,
+    WAVEFORMS,
+    telescope_node,
+)
+from cherenkov_mlops.data.stored_tables import (
+    JoinedColumns,
+    StoredTable,
     find_rows,
-    read_keys,
     repeated_rows,
 )
 from cherenkov_mlops.errors import DataError, UserError
 
-WAVEFORMS = "/r1/event/telescope"
 ROWS_A_PIECE = 1024
 #: Large cameras are read in smaller pieces.
 BYTES_A_PIECE = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class ImageCounts:
-    """Images of a file that pass the cuts, and those of them that the cleaning left empty."""
+class Checks:
+    """Options of a run that decide how its files are looked at; they travel between processes.
 
-    n_passing: int = 0
-    n_empty: int = 0
+    Parameters
+    ----------
+    criteria : tuple of (str, str)
+        Name and expression of each cut.
+    cuts_from : str
+        Where the cuts stand, for messages.
+    lookup : bool
+        Images are found by their numbers, not by their row.
+    waveforms : bool
+        The network sees waveforms.
+    least_telescopes : int
+        Images that pass the cuts which an event needs to be used.
+    focal_length : str
+        ``EFFECTIVE`` or ``EQUIVALENT``.
+    allowed_tels, allowed_types : tuple, optional
+        Telescopes that may be used; None allows all.
+    """
+
+    criteria: tuple[tuple[str, str], ...]
+    cuts_from: str = field(compare=False, repr=False)
+    lookup: bool
+    waveforms: bool
+    least_telescopes: int
+    focal_length: str
+    allowed_tels: tuple[int, ...] | None
+    allowed_types: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, config: RunConfig) -> "Checks":
+        """Take the options of a run."""
+        data = config.data
+        return cls(
+            criteria=tuple((str(name), str(cut)) for name, cut in data.quality_criteria),
+            cuts_from=str(config.locate("data.quality_criteria")),
+            lookup=data.force_dl1_lookup,
+            waveforms=data.reader == "waveforms",
+            least_telescopes=least_telescopes(config),
+            focal_length=data.focal_length_choice,
+            allowed_tels=None if data.allowed_tels is None else tuple(data.allowed_tels),
+            allowed_types=None if data.allowed_tel_types is None else tuple(data.allowed_tel_types),
+        )
+
+
+def least_telescopes(config: RunConfig) -> int:
+    """Images that pass the cuts which an event needs to be used."""
+    return config.data.min_telescopes if config.data.mode == "stereo" else 1
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """The images of one telescope, one row a row of its parameters.
+
+    Parameters
+    ----------
+    rows : array of int
+        Row in the table of images; -1 if there is none.
+    passing : array of bool
+        Whether all cuts are passed.
+    n_passing, n_empty : int
+        Images that pass the cuts, and those of them that the cleaning left empty.
+    """
+
+    rows: np.ndarray
+    passing: np.ndarray
+    n_passing: int
+    n_empty: int
+
+
+def evaluate_cuts(checks: Checks, columns: JoinedColumns, names: Sequence[str]) -> np.ndarray:
+    """Mask of the images that pass the cuts.
+
+    Raises
+    ------
+    UserError
+        A cut cannot be computed; ``names`` are the columns that the message lists.
+    """
+    try:
+        return columns.passing(checks.criteria)
+    except (ExpressionError, SyntaxError) as error:
+        raise UserError(
+            f"{checks.cuts_from}: data.quality_criteria: a cut cannot be "
+            f"computed: {' '.join(str(error).split())}; the image parameters of the files are "
+            f"{', '.join(names)}"
+        ) from error
+
+
+def check_images(
+    path: Path,
+    file: tables.File,
+    number: int,
+    parameters: StoredTable,
+    passing: np.ndarray,
+    checks: Checks,
+) -> ImageRows:
+    """Read all images of a telescope, piece by piece, and refuse what is wrong with them.
+
+    Pixels of images without parameters (nothing was left by the cleaning) are not looked at.
+
+    Raises
+    ------
+    DataError
+        Images and parameters are not in the same order, an image is there twice, an image or its
+        peak times are NaN or infinite, or all pixels of an image are 0.
+    """
+    where = f"{path}: telescope {number}"
+    keys = parameters.keys(IMAGE_KEYS)
+    found = _read_images(file.get_node(telescope_node(IMAGES, number)))
+
+    again = repeated_rows(found.keys)
+    if len(again):
+        raise DataError(
+            f"{where}, row {again[0]}: expected each image once, got {_name(found.keys[again[0]])} "
+            f"again ({len(again)} such rows); merge only files of different runs"
+        )
+    known = file.get_node(telescope_node(POINTINGS, number)).col("obs_id")
+    if len(unknown := np.setdiff1d(keys[:, 0], known)):
+        raise DataError(
+            f"{where}: expected a pointing in all runs with images, got none for obs_id "
+            f"{unknown[0]}; make the file again with ctapipe-process"
+        )
+    if checks.lookup:
+        images = StoredTable(file, telescope_node(IMAGES, number), columns=IMAGE_KEYS)
+        rows = find_rows(parameters, images, IMAGE_KEYS)
+    else:
+        rows = np.arange(len(keys))
+        differing = np.flatnonzero((keys != found.keys).any(axis=1))
+        if len(differing):
+            row = int(differing[0])
+            raise DataError(
+                f"{where}, row {row}: expected the image of {_name(keys[row])}, to which the "
+                f"parameters in this row belong, got that of {_name(found.keys[row])} "
+                f"({len(differing)} such rows); write data.force_dl1_lookup: true, or make the "
+                "file again"
+            )
+
+    # A cut may keep only images with parameters; all of them if their intensity is not known.
+    usable = rows >= 0
+    if "hillas_intensity" in parameters.names:
+        usable &= np.asarray(parameters["hillas_intensity"]) > 0
+    problems = [("NaN", name, flags) for name, flags in found.is_finite.items()]
+    for what, column, is_good in [*problems, ("all-zero", "image", found.has_light)]:
+        bad = np.sort(rows[usable][~is_good[rows[usable]]])
+        if len(bad):
+            raise DataError(
+                f"{where}, row {bad[0]}: expected finite pixel values that are not all 0, got a "
+                f"{what} {column} ({len(bad)} such rows); make the file again"
+            )
+
+    if checks.waveforms:
+        node = telescope_node(WAVEFORMS, number)
+        if node not in file:
+            raise DataError(
+                f"{where}: expected waveforms in {node}, got none; process the simulation with "
+                "--DataWriter.write_r1_waveforms=True, or write data.reader: images"
+            )
+        if len(file.get_node(node)) != len(keys) and not checks.lookup:
+            raise DataError(
+                f"{where}: expected as many waveforms as parameters, got "
+                f"{len(file.get_node(node))} and {len(keys)}; write data.force_dl1_lookup: true, "
+                "or make the file again"
+            )
+    kept = passing & (rows >= 0)
+    n_empty = int((kept & ~found.has_mask[rows]).sum()) if len(found.has_mask) else 0
+    return ImageRows(rows, passing, int(kept.sum()), n_empty)
 
 
 @dataclass
@@ -41,69 +207,6 @@ class _Found:
     is_finite: dict[str, np.ndarray]
     has_light: np.ndarray
     has_mask: np.ndarray
-
-
-def check_images(path: Path, telescopes: list[int], config: RunConfig) -> ImageCounts:
-    """How many images pass the cuts, after checking all images of the telescopes.
-
-    Pixels of images without parameters (nothing was left by the cleaning) are not looked at.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    telescopes : list of int
-        Telescopes whose tables are read, in pieces.
-    config : RunConfig
-        The run, for its cuts.
-
-    Raises
-    ------
-    DataError
-        Images and parameters are not in the same order, an image is there twice, an image or its
-        peak times are NaN or infinite, or all pixels of an image are 0.
-    UserError
-        A cut cannot be computed.
-    """
-    n_passing = n_empty = 0
-    with open_hdf5(path) as file:
-        try:
-            for number in telescopes:
-                if f"{IMAGES}/tel_{number:03d}" in file:
-                    counts = _check_telescope(path, file, number, config)
-                    n_passing, n_empty = n_passing + counts.n_passing, n_empty + counts.n_empty
-        except (tables.HDF5ExtError, OSError) as error:
-            raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
-    return ImageCounts(n_passing, n_empty)
-
-
-def _check_telescope(path: Path, file: tables.File, number: int, config: RunConfig) -> ImageCounts:
-    columns = ImageColumns(file, number)
-    # Before the pixels: a cut that cannot be computed should not take an hour to be found.
-    passing = _passing(config, columns)
-    table = file.get_node(f"{IMAGES}/tel_{number:03d}")
-    keys = read_keys(columns.parameters, IMAGE_KEYS)
-    found = _read_images(table)
-    where = f"{path}: telescope {number}"
-    _refuse_repeated(where, found.keys)
-    _refuse_without_pointing(where, file, number, keys)
-    rows = _image_rows(where, keys, found.keys, config)
-    _refuse_bad_pixels(where, found, rows[_has_parameters(columns) & (rows >= 0)])
-    if config.data.reader == "waveforms":
-        _check_waveforms(where, file, number, keys, config)
-    passing &= rows >= 0
-    return ImageCounts(int(passing.sum()), int((passing & ~found.has_mask[rows]).sum()))
-
-
-def _passing(config: RunConfig, columns: ImageColumns) -> np.ndarray:
-    try:
-        return columns.passing(config.data.quality_criteria)
-    except (ExpressionError, SyntaxError) as error:
-        raise UserError(
-            f"{config.locate('data.quality_criteria')}: data.quality_criteria: a cut cannot be "
-            f"computed: {' '.join(str(error).split())}; the image parameters of the files are "
-            f"{', '.join(columns.parameters.colnames)}"
-        ) from error
 
 
 def _read_images(table: tables.Table) -> _Found:
@@ -126,74 +229,6 @@ def _read_images(table: tables.Table) -> _Found:
         if "image_mask" in names:
             found.has_mask[rows] = piece["image_mask"].any(axis=1)
     return found
-
-
-def _refuse_repeated(where: str, keys: np.ndarray) -> None:
-    again = repeated_rows(keys)
-    if len(again):
-        raise DataError(
-            f"{where}, row {again[0]}: expected each image once, got {_name(keys[again[0]])} again "
-            f"({len(again)} such rows); merge only files of different runs"
-        )
-
-
-def _refuse_without_pointing(where: str, file: tables.File, number: int, keys: np.ndarray) -> None:
-    known = file.get_node(f"{POINTING}/tel_{number:03d}").col("obs_id")
-    if len(unknown := np.setdiff1d(keys[:, 0], known)):
-        raise DataError(
-            f"{where}: expected a pointing in all runs with images, got none for obs_id "
-            f"{unknown[0]}; make the file again with ctapipe-process"
-        )
-
-
-def _image_rows(where: str, keys: np.ndarray, images: np.ndarray, config: RunConfig) -> np.ndarray:
-    """Row of the image of each row of the parameters, -1 if there is none."""
-    if config.data.force_dl1_lookup:
-        return find_rows(keys, images)
-    differing = np.flatnonzero((keys != images).any(axis=1))
-    if len(differing):
-        row = int(differing[0])
-        raise DataError(
-            f"{where}, row {row}: expected the image of {_name(keys[row])}, to which the "
-            f"parameters in this row belong, got that of {_name(images[row])} ({len(differing)} "
-            "such rows); write data.force_dl1_lookup: true, or make the file again"
-        )
-    return np.arange(len(keys))
-
-
-def _has_parameters(columns: ImageColumns) -> np.ndarray:
-    """Mask of the images that a cut may keep; all of them if their intensity is not known."""
-    if "hillas_intensity" not in columns.parameters.colnames:
-        return np.ones(len(columns), dtype=bool)
-    return np.asarray(columns["hillas_intensity"]) > 0
-
-
-def _refuse_bad_pixels(where: str, found: _Found, rows: np.ndarray) -> None:
-    problems = [("NaN", name, flags) for name, flags in found.is_finite.items()]
-    for what, column, is_good in [*problems, ("all-zero", "image", found.has_light)]:
-        bad = np.sort(rows[~is_good[rows]])
-        if len(bad):
-            raise DataError(
-                f"{where}, row {bad[0]}: expected finite pixel values that are not all 0, got a "
-                f"{what} {column} ({len(bad)} such rows); make the file again"
-            )
-
-
-def _check_waveforms(
-    where: str, file: tables.File, number: int, keys: np.ndarray, config: RunConfig
-) -> None:
-    node = f"{WAVEFORMS}/tel_{number:03d}"
-    if node not in file:
-        raise DataError(
-            f"{where}: expected waveforms in {node}, got none; process the simulation with "
-            "--DataWriter.write_r1_waveforms=True, or write data.reader: images"
-        )
-    waveforms = file.get_node(node)
-    if len(waveforms) != len(keys) and not config.data.force_dl1_lookup:
-        raise DataError(
-            f"{where}: expected as many waveforms as parameters, got {len(waveforms)} and "
-            f"{len(keys)}; write data.force_dl1_lookup: true, or make the file again"
-        )
 
 
 def _name(key: np.ndarray) -> str:

@@ -1,18 +1,22 @@
 """The input files of a run, found and checked."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.dl1_file import DL1File, inspect_dl1, read_shower_keys
+from cherenkov_mlops.data.dl1_file import DL1File
+from cherenkov_mlops.data.file_look import FileLook, look_at_files, recall_keys
 from cherenkov_mlops.data.files import files_of
-from cherenkov_mlops.data.image_checks import check_images
-from cherenkov_mlops.data.progress import with_progress
-from cherenkov_mlops.data.telescopes import describe_camera, idle_telescopes, usable_telescopes
+from cherenkov_mlops.data.image_checks import Checks
+from cherenkov_mlops.data.telescopes import (
+    describe_camera,
+    idle_telescopes,
+    known_array,
+    usable_telescopes,
+)
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.run_dir import RunDir
 
@@ -31,12 +35,16 @@ class Inputs:
         Telescope type and number of pixels.
     idle : list of int
         Telescopes of that type that are allowed but have tables in no file.
+    looks : dict of Path to FileLook
+        What was found in the files; empty where they were not looked at, as after reading a
+        manifest.
     """
 
     files: dict[str, list[DL1File]]
     telescopes: list[int]
     camera: str
     idle: list[int] = field(default_factory=list)
+    looks: dict[Path, FileLook] = field(default_factory=dict, compare=False, repr=False)
 
     def paths(self, label: str) -> list[Path]:
         """Files of the label; empty if the task does not use it."""
@@ -63,6 +71,15 @@ class Inputs:
         if not ranges:
             return 0.0, 0.0
         return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+    def shower_keys(self) -> np.ndarray:
+        """Shower keys of all files that are still there, one after the other."""
+        parts = [
+            self.looks[path].keys if path in self.looks else recall_keys(path)
+            for path in (Path(file.path) for file in self.all_files())
+            if path.is_file()
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
     def as_dict(self) -> dict:
         """Plain types, for JSON."""
@@ -103,62 +120,47 @@ def inspect_inputs(config: RunConfig, part: str, trained_on: Inputs | None = Non
     DataError
         A file cannot be used, is given twice, or the arrays differ.
     """
-    files = _inspect_files(config, part)
-    everything = [file for group in files.values() for file in group]
-    _refuse_twins(everything)
-    usable = usable_telescopes(config, everything)
-    camera = describe_camera(config, everything[0], usable[0])
+    given = files_of(config, part)
+    checks = Checks.of(config)
+    folder = config.data.cache_dir and config.data.cache_dir / "checked"
+    paths = [path for group in given.values() for path in group]
+    looks = look_at_files(paths, checks, folder=folder)
+    everything = [looks[path].file for path in paths]
+
+    # No event may count twice, under whatever name or label of its file.
+    keys = np.concatenate([looks[path].keys for path in paths])
+    source = np.repeat(np.arange(len(paths)), [len(looks[path].keys) for path in paths])
+    order = np.argsort(keys, kind="stable")
+    again = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+    if len(again):
+        first, second = (paths[source[order[again[0] + step]]] for step in (0, 1))
+        raise DataError(
+            f"{second}: {len(again)} events of the files are given twice, first in "
+            f"{first}; give each event once, as signal or as background"
+        )
+
+    arrays = [
+        known_array(path, looks[path].instrument, config.data.focal_length_choice) for path in paths
+    ]
+    usable = usable_telescopes(config, everything, arrays)
+    camera = describe_camera(arrays[0], usable[0])
     if trained_on is not None and camera != trained_on.camera:
         raise DataError(
-            f"{everything[0].path}: expected {trained_on.camera}, on which the model was trained, "
+            f"{paths[0]}: expected {trained_on.camera}, on which the model was trained, "
             f"got {camera}"
         )
     stacked = trained_on is not None and config.data.mode == "stereo"
     chosen = trained_on.telescopes if stacked else usable
-    idle = idle_telescopes(config, everything, usable)
-    return Inputs(_check_all_images(config, files, chosen), chosen, camera, idle)
 
-
-def _inspect_files(config: RunConfig, part: str) -> dict[str, list[DL1File]]:
-    given = files_of(config, part)
-    paths = [path for group in given.values() for path in group]
-    aligned = not config.data.force_dl1_lookup
-    found = {
-        path: inspect_dl1(path, aligned=aligned) for path in with_progress(paths, "checking files")
-    }
-    return {label: [found[path] for path in group] for label, group in given.items()}
-
-
-def _check_all_images(
-    config: RunConfig, files: dict[str, list[DL1File]], telescopes: list[int]
-) -> dict[str, list[DL1File]]:
-    paths = [Path(file.path) for group in files.values() for file in group]
-    counts = {
-        str(path): check_images(path, telescopes, config)
-        for path in with_progress(paths, "checking images")
-    }
-    return {
-        label: [
-            replace(file, n_passing=seen.n_passing, n_empty=seen.n_empty)
-            for file in group
-            for seen in [counts[file.path]]
-        ]
-        for label, group in files.items()
-    }
-
-
-def _refuse_twins(files: Sequence[DL1File]) -> None:
-    """No event may count twice, under whatever name or label of its file."""
-    if not files:
-        return
-    keys = [read_shower_keys(Path(file.path)) for file in files]
-    source = np.repeat(np.arange(len(files)), [len(part) for part in keys])
-    everything = np.concatenate(keys)
-    order = np.argsort(everything, kind="stable")
-    again = np.flatnonzero(everything[order][1:] == everything[order][:-1])
-    if len(again):
-        first, second = files[source[order[again[0]]]], files[source[order[again[0] + 1]]]
-        raise DataError(
-            f"{second.path}: {len(again)} events of the files are given twice, first in "
-            f"{first.path}; give each event once, as signal or as background"
-        )
+    # Which telescopes are used, all files decide together: some may have been looked at in vain.
+    others = [
+        path
+        for path in paths
+        if set(looks[path].telescopes) != set(chosen) & set(looks[path].file.images)
+    ]
+    looks |= look_at_files(others, checks, chosen, folder)
+    if problem := next((looks[path].problem for path in paths if looks[path].problem), None):
+        raise DataError(problem)
+    files = {label: [looks[path].file for path in group] for label, group in given.items()}
+    idle = idle_telescopes(config, everything, arrays[0], usable)
+    return Inputs(files, chosen, camera, idle, looks)

@@ -1,14 +1,13 @@
 """Events that are trained on and tested on."""
 
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.dl1_file import read_shower_keys
+from cherenkov_mlops.data.file_look import recall_keys
 from cherenkov_mlops.data.files import expand_patterns, labels_of
 from cherenkov_mlops.data.findings import Finding, join
 from cherenkov_mlops.data.inputs import Inputs
@@ -23,10 +22,11 @@ def warn_of_overlap(training: Inputs, testing: Inputs) -> list[str]:
     Training files that are gone since are compared by their digests only.
     """
     digests = {file.sha256 for file in training.all_files()}
-    trained_on = _events_of(file.path for file in training.all_files())
+    trained_on = training.shower_keys()
     overlap = []
     for file in testing.all_files():
-        keys = read_shower_keys(Path(file.path))
+        path = Path(file.path)
+        keys = testing.looks[path].keys if path in testing.looks else recall_keys(path)
         n_shared = int(np.isin(keys, trained_on).sum())
         if n_shared or file.sha256 in digests:
             overlap.append(file.path)
@@ -49,11 +49,11 @@ def overlap_findings(config: RunConfig, training: Inputs) -> list[Finding]:
                 found.update(expand_patterns([pattern], ""))
     if not found:
         return []
-    trained_on = _events_of(file.path for file in training.all_files())
+    trained_on = training.shower_keys()
     shared = {}
     for path in sorted(found):
         try:
-            shared[path.name] = int(np.isin(read_shower_keys(path), trained_on).sum())
+            shared[path.name] = int(np.isin(recall_keys(path), trained_on).sum())
         except DataError:
             # The stage that needs this file says what is wrong with it.
             continue
@@ -65,9 +65,3 @@ def overlap_findings(config: RunConfig, training: Inputs) -> list[Finding]:
         "good; give other files as data.test."
     )
     return [Finding("failure", "overlap", text)]
-
-
-def _events_of(paths: Iterable[str]) -> np.ndarray:
-    there = [Path(path) for path in paths if Path(path).is_file()]
-    keys = [read_shower_keys(path) for path in there]
-    return np.concatenate(keys) if keys else np.empty(0, dtype=np.uint64)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import tables
-from ctapipe.io import read_table
 
-SIMULATION_RUN = "/configuration/simulation/run"
-POINTING = "/configuration/telescope/pointing"
+from cherenkov_mlops.data.paths import POINTINGS, telescope_node
+from cherenkov_mlops.data.stored_tables import StoredTable
+
 #: Names of the numbers under which ctapipe stores a particle; others are shown as numbers.
 PARTICLES = {
     0: "gamma",
@@ -69,24 +69,24 @@ class Production:
         return cls(**content | {"viewcone_deg": tuple(content["viewcone_deg"])})
 
 
-def read_productions(file: tables.File) -> list[Production]:
-    """The settings of the runs in the file; runs with equal ones are counted together."""
-    runs = read_table(file, SIMULATION_RUN)
+def read_productions(runs: StoredTable) -> list[Production]:
+    """Settings of the runs in the file; runs with equal ones are counted together."""
 
-    def quantity(name: str, unit: str) -> list[float]:
-        values = runs[name].quantity.to_value(unit) if unit else np.asarray(runs[name])
-        return [_rounded(value) for value in values]
+    def rounded(name: str, unit: str) -> list[float]:
+        # Without the noise of single precision; 0 for what is not known.
+        values = runs.numbers(name, unit)
+        return [float(f"{value:.5g}") if np.isfinite(value) else 0.0 for value in values]
 
     cones = zip(
-        quantity("min_viewcone_radius", "deg"), quantity("max_viewcone_radius", "deg"), strict=True
+        rounded("min_viewcone_radius", "deg"), rounded("max_viewcone_radius", "deg"), strict=True
     )
     thrown = np.asarray(runs["n_showers"], dtype=int) * np.maximum(runs["shower_reuse"], 1)
     rows = zip(
-        quantity("spectral_index", ""),
-        quantity("energy_range_min", "TeV"),
-        quantity("energy_range_max", "TeV"),
+        rounded("spectral_index", ""),
+        rounded("energy_range_min", "TeV"),
+        rounded("energy_range_max", "TeV"),
         cones,
-        quantity("max_scatter_range", "m"),
+        rounded("max_scatter_range", "m"),
         thrown.tolist(),
         strict=True,
     )
@@ -105,9 +105,9 @@ def read_pointings(file: tables.File, telescopes: Iterable[int]) -> list[tuple[f
     """Different pointings of the telescopes as (zenith, azimuth) [deg], to a hundredth."""
     found = set()
     for number in telescopes:
-        table = read_table(file, f"{POINTING}/tel_{number:03d}")
-        zenith = 90 - table["telescope_pointing_altitude"].quantity.to_value("deg")
-        azimuth = table["telescope_pointing_azimuth"].quantity.to_value("deg")
+        table = StoredTable(file, telescope_node(POINTINGS, number))
+        zenith = 90 - table.numbers("telescope_pointing_altitude", "deg")
+        azimuth = table.numbers("telescope_pointing_azimuth", "deg")
         pairs = np.round(np.stack([zenith, azimuth], axis=1), 2) % 360
         # Adding zero turns -0 into 0.
         found.update(tuple(pair) for pair in (pairs + 0.0).tolist())
@@ -124,8 +124,3 @@ def count_particles(primary_ids: np.ndarray, energies: np.ndarray) -> dict[str, 
     }
     n_without = int(np.count_nonzero(~is_shower))
     return found | ({NO_SHOWER: n_without} if n_without else {})
-
-
-def _rounded(value: float) -> float:
-    """Without the noise of single precision; 0 for what is not known."""
-    return float(f"{value:.5g}") if np.isfinite(value) else 0.0

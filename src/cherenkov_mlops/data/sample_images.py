@@ -1,44 +1,23 @@
 """Some images of each class, from faint to bright, for a page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.table import Row
+from ctapipe.instrument import TelescopeDescription
 from ctapipe.io import read_table
 
-from cherenkov_mlops.data.dl1_file import IMAGES
+from cherenkov_mlops.data.dl1_file import digest_instrument, open_hdf5
 from cherenkov_mlops.data.examples import MAX_PIXELS, describe_pixels, rounded
-from cherenkov_mlops.data.telescopes import read_subarray
+from cherenkov_mlops.data.file_look import Candidate
+from cherenkov_mlops.data.paths import IMAGES, telescope_node
+from cherenkov_mlops.data.telescopes import known_array
 
 #: Brightness of an image -> share of the images that are fainter.
 BRIGHTNESS = {"faint": 0.1, "typical": 0.5, "bright": 0.9, "very bright": 0.995}
 
 EMPTY = ("without a signal", "without a signal (2)")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One image that passes the cuts, and where it is.
-
-    Parameters
-    ----------
-    intensity : float
-        Charge after the cleaning [p.e.]; 0 if nothing is left.
-    energy_tev : float
-        True energy [TeV]; NaN if there is no shower.
-    path : Path
-        File.
-    telescope, row : int
-        Telescope, and row in its table of images.
-    """
-
-    intensity: float
-    energy_tev: float
-    path: Path
-    telescope: int
-    row: int
 
 
 def pick_candidates(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
@@ -80,28 +59,43 @@ def read_sample_images(
     """
     picked = {label: pick_candidates(group) for label, group in candidates.items()}
     cameras: dict[str, Any] = {}
-    events: list[dict[str, Any]] = []
     # Kind by kind: where space is short, each class keeps its first images.
-    kinds = (*BRIGHTNESS, *EMPTY)
-    wanted = [(label, kind) for kind in kinds for label in picked if kind in picked[label]]
-    for label, kind in wanted:
-        candidate = picked[label][kind]
-        node = f"{IMAGES}/tel_{candidate.telescope:03d}"
-        # ctapipe undoes the scaling under which pixels may be stored.
-        (row,) = read_table(candidate.path, node, start=candidate.row, stop=candidate.row + 1)
-        energy = candidate.energy_tev
-        event = {
-            "obs_id": int(row["obs_id"]),
-            "event_id": int(row["event_id"]),
-            "tel_id": candidate.telescope,
-            "true_energy": float(f"{energy:.4g}") if np.isfinite(energy) else None,
-            "intensity": float(f"{candidate.intensity:.4g}"),
-            "image": rounded(row["image"], 3),
-        }
-        n_pixels = sum(len(known["image"]) for known in events)
-        if events and n_pixels + len(event["image"]) > MAX_PIXELS:
+    wanted = [
+        (label, kind, picked[label][kind])
+        for kind in (*BRIGHTNESS, *EMPTY)
+        for label in picked
+        if kind in picked[label]
+    ]
+    read: dict[Candidate, tuple[TelescopeDescription, Row]] = {}
+    for path in dict.fromkeys(candidate.path for *_, candidate in wanted):
+        with open_hdf5(path) as file:
+            array = known_array(file, digest_instrument(file), focal_length)
+            for candidate in {each for *_, each in wanted if each.path == path}:
+                node, row = telescope_node(IMAGES, candidate.telescope), candidate.row
+                # ctapipe undoes the scaling under which pixels may be stored.
+                (image,) = read_table(file, node, start=row, stop=row + 1)
+                read[candidate] = (array.tel[candidate.telescope], image)
+
+    events: list[dict[str, Any]] = []
+    n_pixels = 0
+    for label, kind, candidate in wanted:
+        telescope, row = read[candidate]
+        n_pixels += len(row["image"])
+        if events and n_pixels > MAX_PIXELS:
             break
-        telescope = read_subarray(candidate.path, focal_length).tel[candidate.telescope]
         cameras.setdefault(telescope.camera.name, describe_pixels(telescope))
-        events.append({"label": label, "kind": kind, "camera": telescope.camera.name, **event})
+        energy = candidate.energy_tev
+        events.append(
+            {
+                "label": label,
+                "kind": kind,
+                "camera": telescope.camera.name,
+                "obs_id": int(row["obs_id"]),
+                "event_id": int(row["event_id"]),
+                "tel_id": candidate.telescope,
+                "true_energy": float(f"{energy:.4g}") if np.isfinite(energy) else None,
+                "intensity": float(f"{candidate.intensity:.4g}"),
+                "image": rounded(row["image"], 3),
+            }
+        )
     return {"cameras": cameras, "events": events}

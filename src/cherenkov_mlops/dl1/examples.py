@@ -1,6 +1,9 @@
 """The examples of a data set: which images or events there are, with their truth."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -8,32 +11,113 @@ import tables
 from astropy.coordinates import AltAz, SkyCoord, angular_separation
 from astropy.table import Column, Table, unique, vstack
 from ctapipe.coordinates import NominalFrame
-from ctapipe.io import read_table
-from dl1_data_handler.reader import LST_EPOCH
+from dl1_data_handler.reader import LST_EPOCH, DLDataReader, TableQualityQuery
 
-from cherenkov_mlops.data.stored_columns import EVENT_KEYS, IMAGE_KEYS, PARAMETERS
-from cherenkov_mlops.dl1.cut_counts import CutCounts
-from cherenkov_mlops.dl1.opening import OpenedDataSet
-from cherenkov_mlops.dl1.pixels import IMAGES, telescope_node
-from cherenkov_mlops.dl1.stored_table import JoinedColumns, StoredTable, find_rows
+from cherenkov_mlops.data.paths import (
+    EVENT_KEYS,
+    IMAGE_KEYS,
+    IMAGES,
+    PARAMETERS,
+    POINTINGS,
+    RUNS,
+    SHOWERS,
+    TRIGGERS,
+    telescope_node,
+)
+from cherenkov_mlops.data.stored_tables import JoinedColumns, StoredTable, find_rows
+from cherenkov_mlops.dl1.data_set import DataSet
 from cherenkov_mlops.errors import DataError
 
-# Added by the reader, not read from a file.
-COMPUTED = ("table_index", "cam_coord_offset_x", "cam_coord_offset_y", "cam_coord_distance")
-RUNS = "/configuration/simulation/run"
+ALL_IMAGES = "images in the files"
 TELESCOPE_POINTING = ("telescope_pointing_azimuth", "telescope_pointing_altitude")
 ARRAY_POINTING = {"pointing_azimuth": "min_az", "pointing_altitude": "min_alt"}
+# Columns of the examples that CTLearn's tools expect, beside those that are computed.
+KEPT_COLUMNS = (
+    *("obs_id", "event_id", "tel_id", "true_energy", "true_shower_primary_id"),
+    *("true_az", "telescope_pointing_azimuth", "true_alt", "telescope_pointing_altitude"),
+    *("true_core_x", "true_core_y", "true_h_first_int", "true_x_max"),
+)
 
 
 class NoEventsError(DataError):
     """No event of the files is left after the quality cuts."""
 
 
-class ExampleTables(OpenedDataSet):
-    """Example tables as of CTLearn's reader, joined column by column as they are needed.
+class CutCounts:
+    """Images by label and cut, in the order of the cuts.
+
+    Parameters
+    ----------
+    criteria : list of (str, str)
+        Name and expression of each cut.
+    """
+
+    def __init__(self, criteria: Sequence[tuple[str, str]]):
+        self._queries = [TableQualityQuery(quality_criteria=[pair]) for pair in criteria]
+        self._criteria = [name for name, _ in criteria]
+        self._later: list[str] = []
+        self._counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+
+    @property
+    def names(self) -> str:
+        """Names of the cuts, for messages."""
+        return ", ".join(self._criteria) or "(none)"
+
+    def add(self, label: str, images: JoinedColumns) -> np.ndarray:
+        """Mask of the images that pass all cuts; they are counted under ``label``."""
+        counts = self._counts[label]
+        counts[ALL_IMAGES] += len(images)
+        mask = np.ones(len(images), dtype=bool)
+        for name, query in zip(self._criteria, self._queries, strict=True):
+            mask &= np.asarray(query.get_table_mask(images))
+            counts[name] += int(mask.sum())
+        return mask
+
+    def add_later(self, label: str, name: str, n_images: int) -> None:
+        """Count what a cut on something else than image parameters leaves."""
+        if name not in self._later:
+            self._later.append(name)
+        self._counts[label][name] += n_images
+
+    def as_rows(self, labels: Sequence[str]) -> list[dict[str, str | int]]:
+        """One row a cut: ``cut`` and the images left, by label."""
+        return [
+            {"cut": name, **{label: self._counts[label][name] for label in labels}}
+            for name in [ALL_IMAGES, *self._criteria, *self._later]
+        ]
+
+
+class Examples:
+    """Tables of examples as of CTLearn's reader, joined column by column as they are needed.
 
     A telescope is used in those files that have its tables. In stereo, events of different files
     never mix because their numbers happen to agree.
+
+    Parameters
+    ----------
+    data_set : DataSet
+        Open files and telescopes.
+    options : DLDataReader
+        CTLearn's options.
+    criteria : sequence of (str, str)
+        Name and expression of each cut.
+    has_background : bool
+        Whether there are two classes of files.
+
+    Attributes
+    ----------
+    images : Table
+        One row a telescope image that passes the cuts.
+    events : Table
+        One row an example: the same table (mono), or one row an event of the array (stereo).
+    grouped : Table
+        ``images`` grouped by event, stereo only.
+    cut_counts : CutCounts
+        Images after each cut.
+    class_counts : dict of int to int
+        Class (1 signal, 0 background) -> examples.
+    shower_reuse : dict of int to int
+        ``obs_id`` -> how often each simulated shower was used.
 
     Raises
     ------
@@ -43,85 +127,77 @@ class ExampleTables(OpenedDataSet):
         An event is twice in a file.
     """
 
-    def construct_examples(self) -> None:
-        """Set ``example_identifiers``, class counts and class weights."""
-        construct = {"mono": self._construct_images, "stereo": self._construct_events}
-        self._count_classes(construct[self.mode]())
-        self.class_weight = None
-        if self.input_url_background:
-            n_half = self._get_n_events() / 2.0
-            # In CTLearn's order of operations.
-            self.class_weight = {
-                0: (1.0 / self.n_bkg_events) * n_half,
-                1: (1.0 / self.n_signal_events) * n_half,
-            }
-
-    def _construct_images(self) -> Table:
-        examples = self._read_all_files()
-        # The last key counts first; equal numbers stay in the order of the files.
-        order = np.lexsort([examples[key] for key in reversed(IMAGE_KEYS)])
-        examples = examples[order]
-        examples.add_column(np.arange(len(examples)), name="index", index=0)
-        self.example_identifiers = examples
-        return examples
-
-    def _construct_events(self) -> Table:
-        self.example_ids_keep_columns.append("hillas_intensity")
-        examples = self._read_all_files()
-        # Sorted by file as well: two files may use the same event numbers.
-        group_keys = [*EVENT_KEYS, "file_index"]
-        examples.sort([*group_keys, "tel_id"])
-        self.example_identifiers = examples
-        self.example_identifiers_grouped = examples.group_by(group_keys)
-        self.unique_example_identifiers = unique(examples, keys=group_keys)
-        self.unique_example_identifiers.remove_columns(
-            ["table_index", "tel_type_id", "tel_id", "hillas_intensity"]
-        )
-        return self.unique_example_identifiers
-
-    def _count_classes(self, events: Table) -> None:
-        is_signal = np.asarray(events["true_shower_primary_class"]) == 1
-        self.n_signal_events = int(is_signal.sum())
-        self.n_bkg_events = int((~is_signal).sum())
-        if self.input_url_background and not (self.n_signal_events and self.n_bkg_events):
-            missing = "background" if self.n_signal_events else "signal"
-            raise NoEventsError(f"no {missing} event is left after the cuts {self._cut_names()}")
-
-    def _cut_names(self) -> str:
-        return ", ".join(name for name, _ in self.quality_query.quality_criteria) or "(none)"
-
-    def _read_all_files(self) -> Table:
-        """Examples of all files that pass the cuts, one row a telescope image."""
-        self.cut_counts = CutCounts(self.quality_query.quality_criteria)
-        self.simulation_info = vstack(
-            [read_table(file, RUNS) for file in self.files.values()], metadata_conflicts="silent"
-        )
+    def __init__(
+        self,
+        data_set: DataSet,
+        options: DLDataReader,
+        criteria: Sequence[tuple[str, str]],
+        has_background: bool,
+    ):
+        self._data_set, self._options = data_set, options
+        self.cut_counts = CutCounts(criteria)
+        self.shower_reuse: dict[int, int] = {}
         parts = [
             self._read_file(index, name, file)
-            for index, (name, file) in enumerate(self.files.items())
+            for index, (name, file) in enumerate(data_set.files.items())
         ]
         filled = [part for part in parts if part is not None]
         if not filled:
-            names = ", ".join(str(name) for name in self.files)
-            raise NoEventsError(f"{names}: no event is left after the cuts {self._cut_names()}")
-        return vstack(filled, metadata_conflicts="silent") if len(filled) > 1 else filled[0]
+            names = ", ".join(str(name) for name in data_set.files)
+            raise NoEventsError(f"{names}: no event is left after the cuts {self.cut_counts.names}")
+        images = vstack(filled, metadata_conflicts="silent") if len(filled) > 1 else filled[0]
+        images = self._add_computed(images)
+        if options.mode == "mono":
+            # The last key counts first; equal numbers stay in the order of the files.
+            images = images[np.lexsort([images[key] for key in reversed(IMAGE_KEYS)])]
+            images.add_column(np.arange(len(images)), name="index", index=0)
+            self.images = self.events = images
+        else:
+            # Sorted by file as well: two files may use the same event numbers.
+            group_keys = [*EVENT_KEYS, "file_index"]
+            images.sort([*group_keys, "tel_id"])
+            self.images, self.grouped = images, images.group_by(group_keys)
+            self.events = unique(images, keys=group_keys)
+            self.events.remove_columns(["table_index", "tel_type_id", "tel_id", "hillas_intensity"])
+        n_signal = int((np.asarray(self.events["true_shower_primary_class"]) == 1).sum())
+        self.class_counts = {0: len(self.events) - n_signal, 1: n_signal}
+        if has_background and not all(self.class_counts.values()):
+            missing = "background" if n_signal else "signal"
+            raise NoEventsError(
+                f"no {missing} event is left after the cuts {self.cut_counts.names}"
+            )
 
     def _read_file(self, index: int, name: Path, file: tables.File) -> Table | None:
-        label = "signal" if name in self.input_url_signal else "background"
-        triggers = StoredTable(file, "/dl1/event/subarray/trigger")
-        showers = StoredTable(file, "/simulation/event/subarray/shower")
+        """Images of one file that pass the cuts, with what the file says about them."""
+        # By list of files, not by particle: any two classes can be told apart.
+        is_signal = name in self._data_set.signal
+        label = "signal" if is_signal else "background"
+        runs = StoredTable(file, RUNS)
+        self.shower_reuse.update(zip(runs["obs_id"], runs["shower_reuse"], strict=True))
+        per_event = (StoredTable(file, TRIGGERS), StoredTable(file, SHOWERS))
         per_telescope = [
-            self._read_telescope(file, tel_id, (triggers, showers), label)
-            for tel_id in self.selected_telescopes[self.tel_type]
+            self._read_telescope(file, tel_id, per_event, label)
+            for tel_id in self._data_set.selected_telescopes[self._data_set.tel_type]
         ]
         filled = [table for table in per_telescope if table is not None]
         if not filled:
             return None
-        events = self._cut_on_multiplicity(vstack(filled, metadata_conflicts="silent"), label)
-        return self._add_truth(events, index, name, file) if len(events) else None
+        images = vstack(filled, metadata_conflicts="silent") if len(filled) > 1 else filled[0]
+        if self._options.mode == "stereo":
+            images = self._cut_on_multiplicity(images, label)
+        if not len(images):
+            return None
+        found = find_rows(images, runs, ("obs_id",), agree_on=tuple(ARRAY_POINTING.values()))
+        images = images[found >= 0]
+        for column, stored in ARRAY_POINTING.items():
+            images[column] = runs[stored][found[found >= 0]]
+        images["true_shower_primary_class"] = Column(np.full(len(images), int(is_signal)))
+        images.add_column(index, name="file_index", index=0)
+        images.add_column(0, name="tel_type_id", index=3)
+        return images
 
     def _read_telescope(
-        self, file: tables.File, tel_id: int, per_event: tuple[StoredTable, ...], label: str
+        self, file: tables.File, tel_id: int, per_event: Sequence[StoredTable], label: str
     ) -> Table | None:
         node = telescope_node(PARAMETERS, tel_id)
         if node not in file or not len(file.get_node(node)):
@@ -129,78 +205,81 @@ class ExampleTables(OpenedDataSet):
         parameters = StoredTable(file, node)
         parts = [(parameters, np.arange(len(parameters)))]
         parts += [(table, find_rows(parameters, table, EVENT_KEYS)) for table in per_event]
-        images = self._image_rows(file, tel_id, parameters)
+        # The row of the image that belongs to each row of the parameters.
+        images = np.arange(len(parameters))
+        if self._options.force_dl1_lookup:
+            stored = StoredTable(file, telescope_node(IMAGES, tel_id), columns=IMAGE_KEYS)
+            images = find_rows(parameters, stored, IMAGE_KEYS, agree_on=())
         matched = np.all([images >= 0, *(rows >= 0 for _, rows in parts)], axis=0)
         rows, images = JoinedColumns(parts).select(matched), images[matched]
         passing = self.cut_counts.add(label, rows)
         if not passing.any():
             return None
-        return self._as_table(rows.select(passing), images[passing], file, tel_id)
+        rows, images = rows.select(passing), images[passing]
 
-    def _image_rows(self, file: tables.File, tel_id: int, parameters: StoredTable) -> np.ndarray:
-        """Row of the image that belongs to each row of the parameters."""
-        if not self.force_dl1_lookup:
-            return np.arange(len(parameters))
-        images = StoredTable(file, telescope_node(IMAGES, tel_id), columns=IMAGE_KEYS)
-        return find_rows(parameters, images, IMAGE_KEYS, agree_on=())
-
-    def _as_table(
-        self, rows: JoinedColumns, images: np.ndarray, file: tables.File, tel_id: int
-    ) -> Table:
-        pointing = StoredTable(file, f"/configuration/telescope/pointing/tel_{tel_id:03d}")
+        pointing = StoredTable(file, telescope_node(POINTINGS, tel_id))
         found = find_rows(rows, pointing, ("obs_id", "tel_id"), agree_on=TELESCOPE_POINTING)
-        rows, images = rows.select(found >= 0), images[found >= 0]
+        rows, images, found = rows.select(found >= 0), images[found >= 0], found[found >= 0]
         table = Table({"table_index": images})
-        for name in self.example_ids_keep_columns:
-            if name in TELESCOPE_POINTING:
-                table[name] = pointing[name][found[found >= 0]]
-            elif name not in COMPUTED:
-                table[name] = rows[name]
-        return self._transform_to_cam_coord_offsets(table)
+        for name in KEPT_COLUMNS:
+            table[name] = pointing[name][found] if name in TELESCOPE_POINTING else rows[name]
+        if self._options.mode == "stereo":
+            table["hillas_intensity"] = rows["hillas_intensity"]
+        return table
 
-    def _cut_on_multiplicity(self, events: Table, label: str) -> Table:
-        if self.mode == "mono":
-            return events
-        self.min_telescopes_of_type.attach_subarray(self.subarray)
-        of_type = self.min_telescopes_of_type.tel[self.tel_type] or 0
-        keys = np.stack([events["obs_id"], events["event_id"]], axis=1)
+    def _cut_on_multiplicity(self, images: Table, label: str) -> Table:
+        of_type = self._options.min_telescopes_of_type
+        of_type.attach_subarray(self._data_set.subarray)
+        least = max(self._options.min_telescopes, of_type.tel[self._data_set.tel_type] or 0)
+        keys = np.stack([images["obs_id"], images["event_id"]], axis=1)
         _, inverse, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-        least = max(self.min_telescopes, of_type)
-        passing = events[counts[inverse] >= least]
+        passing = images[counts[inverse] >= least]
         self.cut_counts.add_later(label, f">= {least} telescopes", len(passing))
         return passing
 
-    def _transform_to_sky_spher_offsets(self, table: Table) -> Table:
-        """Upstream's columns ``fov_lon``, ``fov_lat`` and ``angular_separation`` [deg].
+    def _add_computed(self, images: Table) -> Table:
+        """The images of all files with what CTLearn computes of their truth.
 
-        Upstream takes the separation by way of another frame, which needs the rotation of the
-        Earth at that time, and reads tables of it for seconds; both directions are in one frame.
+        Upstream's own functions take what they need of a reader from the data set.
         """
-        frame = AltAz(location=self.subarray.reference_location, obstime=LST_EPOCH)
-        pointing = SkyCoord(
-            az=table["pointing_azimuth"], alt=table["pointing_altitude"], frame=frame
-        )
-        direction = SkyCoord(az=table["true_az"], alt=table["true_alt"], frame=frame)
-        nominal = NominalFrame(origin=pointing, location=frame.location, obstime=frame.obstime)
-        offset = direction.transform_to(nominal)
-        table.add_column(offset.fov_lon.to(u.deg), name="fov_lon")
-        table.add_column(offset.fov_lat.to(u.deg), name="fov_lat")
-        separation = angular_separation(pointing.az, pointing.alt, direction.az, direction.alt)
-        table.add_column(separation.to(u.deg), name="angular_separation")
-        return table
+        upstream: Any = DLDataReader
+        tel_ids, columns = np.asarray(images["tel_id"]), {}
+        for tel_id in np.unique(tel_ids):
+            rows = tel_ids == tel_id
+            offsets = upstream._transform_to_cam_coord_offsets(self._data_set, images[rows])
+            for name in ("cam_coord_offset_x", "cam_coord_offset_y", "cam_coord_distance"):
+                values = offsets[name]
+                column = columns.setdefault(
+                    name, Column(np.empty(len(images), values.dtype), unit=values.unit)
+                )
+                column[rows] = np.asarray(values)
+        # In upstream's order of columns.
+        last = [*ARRAY_POINTING, "true_shower_primary_class"]
+        read = images
+        images = read[[name for name in read.colnames if name not in last]]
+        for name in ARRAY_POINTING:
+            columns[name] = read[name]
+        for name, column in columns.items():
+            images[name] = column
+        add_sky_offsets(images, self._data_set.subarray.reference_location)
+        images = upstream._transform_to_log_energy(self._data_set, images)
+        images = upstream._transform_to_impact_radius(self._data_set, images)
+        images[last[-1]] = read[last[-1]]
+        return images
 
-    def _add_truth(self, events: Table, index: int, name: Path, file: tables.File) -> Table:
-        runs = StoredTable(file, RUNS)
-        found = find_rows(events, runs, ("obs_id",), agree_on=tuple(ARRAY_POINTING.values()))
-        events = events[found >= 0]
-        for column, stored in ARRAY_POINTING.items():
-            events[column] = runs[stored][found[found >= 0]]
-        events = self._transform_to_sky_spher_offsets(events)
-        events = self._transform_to_log_energy(events)
-        events = self._transform_to_impact_radius(events)
-        # By list of files, not by particle: any two classes can be told apart.
-        is_signal = int(name in self.input_url_signal)
-        events.add_column(Column(np.full(len(events), is_signal)), name="true_shower_primary_class")
-        events.add_column(index, name="file_index", index=0)
-        events.add_column(0, name="tel_type_id", index=3)
-        return events
+
+def add_sky_offsets(table: Table, location: Any) -> None:
+    """Add upstream's columns ``fov_lon``, ``fov_lat`` and ``angular_separation`` [deg].
+
+    Upstream takes the separation by way of another frame, which needs the rotation of the
+    Earth at that time, and reads tables of it for seconds; both directions are in one frame.
+    """
+    frame = AltAz(location=location, obstime=LST_EPOCH)
+    pointing = SkyCoord(az=table["pointing_azimuth"], alt=table["pointing_altitude"], frame=frame)
+    direction = SkyCoord(az=table["true_az"], alt=table["true_alt"], frame=frame)
+    nominal = NominalFrame(origin=pointing, location=frame.location, obstime=frame.obstime)
+    offset = direction.transform_to(nominal)
+    table.add_column(offset.fov_lon.to(u.deg), name="fov_lon")
+    table.add_column(offset.fov_lat.to(u.deg), name="fov_lat")
+    separation = angular_separation(pointing.az, pointing.alt, direction.az, direction.alt)
+    table.add_column(separation.to(u.deg), name="angular_separation")

@@ -12,10 +12,10 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.data.manifest import Counts, Manifest
 from cherenkov_mlops.dl1.loader import SampledLoader
+from cherenkov_mlops.dl1.options import reader_traits
 from cherenkov_mlops.dl1.reader import READERS, BatchReader
 from cherenkov_mlops.dl1.split import digest_examples, examples_of, split_events
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.models.ctlearn_options import base_traits
 
 CLASS_NUMBER = {"signal": 1, "background": 0}
 
@@ -35,7 +35,7 @@ def open_reader(config: RunConfig, inputs: Inputs) -> Iterator[BatchReader]:
         reader = READERS[config.data.reader](
             input_url_signal=inputs.paths("signal"),
             input_url_background=inputs.paths("background"),
-            config=base_traits(config, inputs.telescopes),
+            config=reader_traits(config, inputs.telescopes),
         )
     except (TraitError, ToolConfigurationError, ExpressionError, SyntaxError) as error:
         # What ctapipe raises for a cut on a column that is not there, among others.

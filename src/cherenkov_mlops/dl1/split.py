@@ -7,8 +7,8 @@ import numpy as np
 from astropy.table import Table
 from sklearn.model_selection import GroupShuffleSplit
 
-from cherenkov_mlops.data.stored_columns import IMAGE_KEYS
-from cherenkov_mlops.dl1.examples import ExampleTables
+from cherenkov_mlops.data.paths import IMAGE_KEYS
+from cherenkov_mlops.dl1.reader import BatchReader
 from cherenkov_mlops.errors import DataError
 
 
@@ -31,7 +31,7 @@ def shower_groups(events: Table, reuse: dict[int, int]) -> np.ndarray:
 
 
 def split_events(
-    reader: ExampleTables, share: float, by: Literal["event", "file"], seed: int
+    reader: BatchReader, share: float, by: Literal["event", "file"], seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the training and of the validation set, each sorted; no shower is in both.
 
@@ -39,7 +39,7 @@ def split_events(
 
     Parameters
     ----------
-    reader : ExampleTables
+    reader : BatchReader
         Open reader.
     share : float
         Share of the showers (or files) for validation.
@@ -54,10 +54,10 @@ def split_events(
         A class has a single shower (or file), which cannot be in both sets.
     """
     events = examples_of(reader)
-    reuse = dict(
-        zip(reader.simulation_info["obs_id"], reader.simulation_info["shower_reuse"], strict=True)
+    by_file = by == "file"
+    groups = (
+        np.asarray(events["file_index"]) if by_file else shower_groups(events, reader.shower_reuse)
     )
-    groups = np.asarray(events["file_index"]) if by == "file" else shower_groups(events, reuse)
     classes = np.asarray(events["true_shower_primary_class"])
     validation = np.zeros(len(events), dtype=bool)
     for number in np.unique(classes):
@@ -80,13 +80,13 @@ def _choose_groups(groups: np.ndarray, share: float, by: str, seed: int) -> np.n
     return next(splitter.split(groups, groups=groups))[1]
 
 
-def examples_of(reader: ExampleTables) -> Table:
+def examples_of(reader: BatchReader) -> Table:
     """One row an example of the reader: a telescope image (mono) or an event (stereo)."""
     is_mono = reader.mode == "mono"
     return reader.example_identifiers if is_mono else reader.unique_example_identifiers
 
 
-def digest_examples(reader: ExampleTables) -> str:
+def digest_examples(reader: BatchReader) -> str:
     """Digest of which examples the reader has, in which order: what row numbers refer to."""
     events = examples_of(reader)
     names = [name for name in ("file_index", *IMAGE_KEYS) if name in events.colnames]

@@ -7,12 +7,11 @@ import pandas as pd
 import tables
 from ctapipe.io import read_table
 
+from cherenkov_mlops.data.paths import RUNS, SHOWERS
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.tasks import TASKS
 
 EVENT_KEYS = ["obs_id", "event_id"]
-SHOWERS = "/simulation/event/subarray/shower"
-SIMULATION_RUN = "/configuration/simulation/run"
 TRUTH = ["true_energy", "true_alt", "true_az"]
 
 
@@ -87,7 +86,7 @@ def _read_truth(path: Path) -> pd.DataFrame:
     units = dict(zip(TRUTH, ("TeV", "deg", "deg"), strict=True))
     for name in TRUTH:
         showers[name] = showers[name].quantity.to_value(units[name])
-    runs = read_table(path, SIMULATION_RUN)
+    runs = read_table(path, RUNS)
     pointing = pd.DataFrame(
         {
             "obs_id": np.asarray(runs["obs_id"]),

@@ -25,25 +25,11 @@ from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.dl1.options import KIND_OPTIONS, READER_OPTIONS, own_traits
 from cherenkov_mlops.registry import did_you_mean
 from cherenkov_mlops.tasks import TASKS
 
 SHIPPED_MODELS = {"SingleCNN": SingleCNN, "ResNet": ResNet}
-READER_CLASSES = {"images": "DLImageReader", "waveforms": "DLWaveformReader"}
-READER_OPTIONS = (
-    "mode",
-    "image_mapper_type",
-    "min_telescopes",
-    "focal_length_choice",
-    "enforce_subarray_equality",
-    "force_dl1_lookup",
-    "allowed_tel_types",
-    "allowed_tels",
-)
-KIND_OPTIONS = {
-    "images": ("channels",),
-    "waveforms": ("sequence_length", "sequence_position"),
-}
 TRAINING_OPTIONS = (
     "n_epochs",
     "batch_size",
@@ -144,23 +130,6 @@ def _known_classes() -> dict[str, type]:
     return {c.__name__: c for c in classes if c.class_traits(config=True)}
 
 
-def reader_traits(config: RunConfig, telescopes: list[int] | None = None) -> dict[str, Any]:
-    """Options of the reader, by CTLearn's names.
-
-    Parameters
-    ----------
-    config : RunConfig
-        The run.
-    telescopes : list of int, optional
-        Telescopes to use instead of ``data.allowed_tels``: those that have tables.
-    """
-    names = READER_OPTIONS + KIND_OPTIONS[config.data.reader]
-    options = {name: getattr(config.data, name) for name in names}
-    if telescopes is not None:
-        options["allowed_tels"], options["allowed_tel_types"] = telescopes, None
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def model_traits(config: RunConfig) -> dict[str, Any]:
     """Options of the model that were given, by CTLearn's names."""
     given = config.model.model_dump(exclude_none=True)
@@ -179,13 +148,7 @@ def model_traits(config: RunConfig) -> dict[str, Any]:
 
 def base_traits(config: RunConfig, telescopes: list[int] | None = None) -> Config:
     """Traitlets configuration of reader, cuts and model; what ``ctlearn:`` says wins."""
-    criteria = [tuple(pair) for pair in config.data.quality_criteria]
-    traits = Config(
-        {
-            READER_CLASSES[config.data.reader]: reader_traits(config, telescopes),
-            "TableQualityQuery": {"quality_criteria": criteria},
-        }
-    )
+    traits = own_traits(config, telescopes)
     if config.model.type in SHIPPED_MODELS:
         traits.merge(Config({config.model.type: model_traits(config)}))
     traits.merge(Config(config.ctlearn))

@@ -18,8 +18,8 @@ from ctlearn.tools.predict_model import (
     StereoPredictCTLearnModel,
 )
 
+from cherenkov_mlops.data.paths import LAYOUT
 from cherenkov_mlops.dl1.loader import SampledLoader
-from cherenkov_mlops.dl1.opening import INSTRUMENT
 from cherenkov_mlops.dl1.reader import READERS
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.models.guest_tool import GuestTool
@@ -101,7 +101,7 @@ class CuredPrediction(GuestTool, PredictCTLearnModel):
         the image mapper has turned.
         """
         with tables.open_file(self.input_url) as file:
-            in_file = file.get_node(f"{INSTRUMENT}/subarray/layout").col("tel_id")
+            in_file = file.get_node(LAYOUT).col("tel_id")
         if set(in_file.tolist()) != set(self.dl1dh_reader.tel_ids):
             super()._ensure_subarray_consistency()
 

@@ -1,0 +1,170 @@
+"""Tables of ctapipe's HDF5 files: columns decoded when they are asked for, and joined."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import pandas as pd
+import tables
+from astropy.table import Column
+from ctapipe.core.expression_engine import ExpressionEngine
+from ctapipe.io.hdf5tableio import get_column_transforms
+from ctapipe.io.tableio import EnumColumnTransform
+
+from cherenkov_mlops.errors import DataError
+
+
+class StoredTable:
+    """A table of an open file, read at once.
+
+    ``ctapipe.io.read_table`` reads the attributes of all columns and decodes all of them, used or
+    not, which for a file of few events takes longer than all else together.
+
+    Parameters
+    ----------
+    file : tables.File
+        Open file.
+    node : str
+        Path of the table in it.
+    columns : sequence of str, optional
+        Columns to read, where others are too large; None reads all.
+    """
+
+    def __init__(self, file: tables.File, node: str, columns: Sequence[str] | None = None):
+        self._table = file.get_node(node)
+        self.place = f"{file.filename}: {node}"
+        self.names: list[str] = list(columns or self._table.colnames)
+        self._stored = (
+            self._table.read()
+            if columns is None
+            else {name: self._table.col(name) for name in columns}
+        )
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, name: str) -> Column:
+        """Values of the column with their unit; names of an enumeration stay numbers."""
+        stored = self._stored[name]
+        # What ctapipe did to the column when it wrote it stands in attributes by its position.
+        prefix = f"CTAFIELD_{self._table.colnames.index(name)}_"
+        attributes = self._table._v_attrs
+        said: dict[str, Any] = {
+            key.removeprefix(prefix): attributes[key]
+            for key in attributes._v_attrnamesuser
+            if key.startswith(prefix)
+        }
+        said = {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in said.items()
+        }
+        transform = get_column_transforms(
+            {name: {**said, "DTYPE": self._table.coldescrs[name].dtype}}
+        ).get(name)
+        if transform is None or isinstance(transform, EnumColumnTransform):
+            return Column(stored)
+        values = transform.inverse(stored)
+        if isinstance(values, u.Quantity):
+            return Column(values.value, unit=values.unit)
+        return Column(values)
+
+    def numbers(self, name: str, unit: str) -> np.ndarray:
+        """Values of the column in this unit; as they are if it has none."""
+        column = self[name]
+        return column.quantity.to_value(unit) if column.unit else np.asarray(column)
+
+    def keys(self, names: Sequence[str]) -> np.ndarray:
+        """Identifiers of the rows, shape (rows, names)."""
+        return np.stack([self._stored[name].astype(np.int64) for name in names], axis=1)
+
+
+class JoinedColumns:
+    """Columns of several tables side by side, as a join would give them.
+
+    Parameters
+    ----------
+    parts : list of (StoredTable, array of int)
+        A table, and its row for each row of the join. Of two columns with one name, the first
+        counts. -1, where `find_rows` found none, stands for the last row.
+    """
+
+    def __init__(self, parts: Sequence[tuple[StoredTable, np.ndarray]]):
+        self._parts = list(parts)
+
+    def __len__(self) -> int:
+        return len(self._parts[0][1])
+
+    def __getitem__(self, name: str) -> Column:
+        for table, rows in self._parts:
+            if name in table.names:
+                return table[name][rows]
+        raise KeyError(name)
+
+    def select(self, mask: np.ndarray) -> "JoinedColumns":
+        """Take the rows where ``mask`` is true."""
+        return JoinedColumns([(table, rows[mask]) for table, rows in self._parts])
+
+    def passing(self, criteria: Sequence[Sequence[str]]) -> np.ndarray:
+        """Mask of the rows that pass all cuts.
+
+        Raises
+        ------
+        ctapipe.core.expression_engine.ExpressionError
+            A cut cannot be computed.
+        """
+        mask = np.ones(len(self), dtype=bool)
+        columns: Any = self
+        with np.errstate(all="ignore"):
+            for passed in ExpressionEngine([tuple(pair) for pair in criteria])(columns):
+                mask &= np.asarray(passed, dtype=bool)
+        return mask
+
+
+def repeated_rows(keys: np.ndarray) -> np.ndarray:
+    """Rows that are equal to an earlier one."""
+    return np.flatnonzero(pd.DataFrame(keys).duplicated())
+
+
+def find_rows(
+    wanted: Any,
+    table: StoredTable,
+    keys: Sequence[str],
+    agree_on: Sequence[str] | None = None,
+) -> np.ndarray:
+    """Row of ``table`` with the same keys for each row of ``wanted``, -1 where there is none.
+
+    Parameters
+    ----------
+    wanted : StoredTable, JoinedColumns or Table
+        What to look for.
+    table : StoredTable
+        Where.
+    keys : sequence of str
+        Columns that both have.
+    agree_on : sequence of str, optional
+        Columns on which rows with the same keys must agree; the first of them counts then. None
+        allows no such rows.
+
+    Raises
+    ------
+    DataError
+        Two rows of ``table`` have the same keys.
+    """
+    places = pd.DataFrame({name: np.asarray(table[name]) for name in [*keys, *(agree_on or ())]})
+    if agree_on is not None:
+        places = places.drop_duplicates()
+        if not agree_on:
+            places = places.drop_duplicates(list(keys))
+    index = pd.MultiIndex.from_frame(places[list(keys)])
+    if not index.is_unique:
+        twice = dict(zip(keys, index[index.duplicated()][0], strict=True))
+        raise DataError(
+            f"{table.place}: expected each {', '.join(keys)} once, got {twice} again; "
+            "merge only files of different runs"
+        )
+    looked_for = [np.asarray(wanted[name]) for name in keys]
+    if all(np.array_equal(a, places[name]) for a, name in zip(looked_for, keys, strict=True)):
+        return places.index.to_numpy()
+    found = index.get_indexer(pd.MultiIndex.from_arrays(looked_for))
+    return np.where(found < 0, -1, places.index.to_numpy()[found])
