@@ -8,11 +8,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from cherenkov_mlops.compression.pruning.constraint import hold_zeros
-from cherenkov_mlops.compression.pruning.kernels import find_kernels
-from cherenkov_mlops.compression.pruning.masks import count_kept
+from cherenkov_mlops.compression.pruning.kernels import find_kernels, hold_zeros
 from cherenkov_mlops.compression.pruning.plan import make_plan
-from cherenkov_mlops.compression.pruning.pruner import Pruner
+from cherenkov_mlops.compression.pruning.pruner import Pruner, count_kept
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.run_dir import RunDir
@@ -115,22 +113,6 @@ def test_one_threshold_for_the_model():
     assert len({round(share, 3) for share in shares.values()}) > 1
     assert max(shares.values()) <= 0.9 + 1e-6
     assert history["sparsity"][-1] == pytest.approx(0.8, abs=0.01)
-
-
-def test_two_of_four_and_blocks(caplog):
-    model = build("SingleCNN")
-    pruner = make_pruner(structure="2:4", schedule="constant", final_sparsity=0.5)
-    with caplog.at_level("INFO"):
-        pruner.attach(model)
-    assert "stays dense: its inputs are no groups of four" in caplog.text
-    fit(model, pruner)
-    assert_sparse(model, pruner.names, 0.5)
-    model = build("SingleCNN")
-    pruner = make_pruner(structure="blocks", block_size=[2, 2])
-    pruner.attach(model)
-    fit(model, pruner)
-    for share in pruner.sparsities().values():
-        assert share == pytest.approx(0.8, abs=0.1)
 
 
 def test_layers_of_their_own():

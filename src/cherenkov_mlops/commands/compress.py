@@ -11,8 +11,8 @@ import numpy as np
 
 from cherenkov_mlops.compression.export import export_model
 from cherenkov_mlops.compression.export.calibration import draw_images
+from cherenkov_mlops.compression.export.litert import export_aware
 from cherenkov_mlops.compression.quantization.aware import load_aware
-from cherenkov_mlops.compression.quantization.litert import export_aware
 from cherenkov_mlops.config.schema import ExportSection, RunConfig
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest

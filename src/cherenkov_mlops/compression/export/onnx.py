@@ -10,12 +10,13 @@ import keras
 import numpy as np
 
 from cherenkov_mlops.compression.quantization.calibrating import (
+    SCALING,
     evened,
     last_bias,
+    rms,
+    scale_first,
     without_mean_error,
 )
-from cherenkov_mlops.compression.quantization.scaling import SCALING, scale_first
-from cherenkov_mlops.compression.quantization.sensitivity import rms
 from cherenkov_mlops.models.networks import predict
 from cherenkov_mlops.models.runtimes import ONNXNetwork
 from cherenkov_mlops.models.runtimes.optional import import_optional
