@@ -85,7 +85,7 @@ class Budget:
 
 
 def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
-    """The whole path of the run's model and of its exports, measured on one core.
+    """Measure the whole path of the run's model and of its exports on one core.
 
     Parameters
     ----------
@@ -101,10 +101,12 @@ def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
     models = {each.name: tested_model(settings, each) for settings, each in runs}
     log.info("compress: measuring the whole path of %d forms on one core", len(runs))
     rates = measure_paths(run_dir.path.resolve(), models)
-    offers = [
-        Offer(each, _form(settings), rates[each.name], _read_tested(each))
-        for settings, each in runs
-    ]
+    offers = []
+    for settings, each in runs:
+        tested = RunRecord.read(each).state("test") == "complete" and each.metrics.is_file()
+        results = read_results(each.metrics) if tested else None
+        form = settings.export.format if settings.export else "keras"
+        offers.append(Offer(each, form, rates[each.name], results))
     offers.sort(key=lambda offer: -offer.rate_hz)
     metric = next(entry for entry in metrics_of(KINDS[config.task]).values() if entry.key)
     return Budget(rate_hz, metric, offers)
@@ -145,13 +147,7 @@ def advise(budget: Budget) -> list[str]:
 
 
 def check_budget(budget: Budget) -> None:
-    """Pass silently if an offer keeps up.
-
-    Raises
-    ------
-    UserError
-        None does.
-    """
+    """Raise UserError if no offer keeps up."""
     fastest = budget.offers[0]
     if not budget.keeps_up(fastest):
         raise UserError(
@@ -159,12 +155,3 @@ def check_budget(budget: Budget) -> None:
             f"{fastest.rate_hz:,.0f} from the fastest of {len(budget.offers)} ({fastest.form}); "
             "export to other forms (int8 is fast on a CPU), or train a smaller network"
         )
-
-
-def _form(config: RunConfig) -> str:
-    return config.export.format if config.export else "keras"
-
-
-def _read_tested(run_dir: RunDir) -> Results | None:
-    tested = RunRecord.read(run_dir).state("test") == "complete" and run_dir.metrics.is_file()
-    return read_results(run_dir.metrics) if tested else None

@@ -162,7 +162,9 @@ class _Tracker:
             self._make(layer, inputs[0], outputs[0], are_held=True)
         elif isinstance(layer, layers.Dense):
             self._make(layer, inputs[0], outputs[0], are_held=False)
-        elif isinstance(layer, layers.BatchNormalization) and _scales_channels(layer):
+        elif isinstance(layer, layers.BatchNormalization) and (
+            layer.scale and layer.center and layer.axis in (-1, 3)
+        ):
             channels = self.of[id(inputs[0])]
             names = ("gamma", "beta", "moving_mean", "moving_variance")
             cuts = [Cut(layer, name, 0) for name in names]
@@ -225,11 +227,6 @@ class _Tracker:
                 getattr(joined, name).extend(getattr(other, name))
             self.of |= {key: joined for key, each in self.of.items() if each is other}
         self._set(target, joined, is_zero=is_zero)
-
-
-def _scales_channels(layer: layers.BatchNormalization) -> bool:
-    axes = layer.axis if isinstance(layer.axis, (list, tuple)) else (layer.axis,)
-    return layer.scale and layer.center and tuple(axes) in {(-1,), (3,)}
 
 
 def _keeps_zero(activation) -> bool:

@@ -94,7 +94,12 @@ class _Replacing:
         self._made: dict[int, Callable] = {}
         self._steps: dict[int, keras.KerasTensor] = {}
         self._values: list[keras.KerasTensor] = []
-        self._fused = _feeding_relu(flat)
+        behind: dict[int, list[keras.Operation]] = {}
+        for call in calls_in(flat):
+            for before in call.parent_nodes:
+                behind.setdefault(id(before.operation), []).append(call.operation)
+        # Operations that LiteRT computes together with the ReLU behind them.
+        self._fused = {key for key, each in behind.items() if len(each) == 1 and _is_relu(each[0])}
         self._last = {id(source_of(output)) for output in flat.outputs}
 
     def __call__(self, operation: keras.Operation) -> Callable:
@@ -160,19 +165,6 @@ class _Replacing:
         if id(operation) in self._fused or (fixed and is_last):
             return []
         return [Range(fixed, self.momentum, name=f"{operation.name}_range")]
-
-
-def _feeding_relu(flat: keras.Model) -> set[int]:
-    """Ids of operations that LiteRT computes together with the ReLU behind them."""
-    behind: dict[int, list[keras.Operation]] = {}
-    for call in calls_in(flat):
-        for before in call.parent_nodes:
-            behind.setdefault(id(before.operation), []).append(call.operation)
-    return {
-        key
-        for key, operations in behind.items()
-        if len(operations) == 1 and _is_relu(operations[0])
-    }
 
 
 def _is_relu(operation: keras.Operation) -> bool:
