@@ -57,6 +57,7 @@ def write_litert_float16(model: keras.Model, path: Path, images: np.ndarray) -> 
     last = last_bias(model)
     with atomic_path(path) as temporary:
         export()
+        # Exported twice: the first file shows the mean error, which the last bias takes out.
         if last is not None:
             errors = predict(LiteRTNetwork(temporary), images) - predict(model, images)
             with without_mean_error(last, errors):

@@ -41,6 +41,7 @@ def measure_network(
     """
     network = _load(Path(path), custom_code, by_predict)
     images = np.random.default_rng(0).random((batch_size, *shape), dtype=np.float32)
+    # Memory of single images is read before batches are computed: it is a peak.
     one = images[:1]
     latency = median_seconds(lambda: network(one), seconds)
     # Largest resident memory of this process so far, Python included [kB].

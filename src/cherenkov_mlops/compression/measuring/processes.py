@@ -32,6 +32,7 @@ def measure_apart(module: str, request: dict[str, Any], *, one_core: bool) -> An
     UserError
         The process ended without an answer; its last line is told.
     """
+    # By a file: TensorFlow and others write to the standard output what they like.
     with tempfile.TemporaryDirectory() as name:
         output = Path(name) / "answer.json"
         # Processors of this thread are those of a process that it starts.

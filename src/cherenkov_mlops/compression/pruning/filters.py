@@ -147,6 +147,7 @@ class _Tracker:
         self._can_be_rebuilt = can_be_rebuilt
         # Whether a channel whose filter is held at 0 is 0 in the tensor.
         self._is_zero: dict[int, bool] = {}
+        # A layer that is called twice sees other channels the second time: all of them stay.
         self._seen: set[int] = set()
 
     def follow(self, call: Any) -> None:
@@ -281,6 +282,7 @@ class FilterPruner(Pruner):
     def _prune(self) -> None:
         for name, channels in self._filters.items():
             kernel = np.asarray(self._held[name].kernel)
+            # L1 norm of each filter: along the last axis are the outputs.
             norms = np.abs(kernel).reshape(-1, kernel.shape[-1]).sum(axis=0)
             # A multiple of the plan's at the end, any number on the way there.
             final = self._final.get(name, self.plan.schedule.final)
@@ -336,6 +338,7 @@ def shrink(model: keras.Model) -> keras.Model:
             content |= {name: sizes[id(layer)] for name in SIZES if name in content}
         return type(layer).from_config(content)
 
+    # New layers of other sizes, nested as before; then what is left of their weights.
     smaller = keras.models.clone_model(model, clone_function=rebuild, recursive=True)
     for old, new in zip(_rebuilt_layers(model), _rebuilt_layers(smaller), strict=True):
         for mine, theirs in zip(old.weights, new.weights, strict=True):

@@ -59,6 +59,7 @@ def find_kernels(model: keras.Model, *, with_last: bool = False) -> dict[str, ke
                     type(layer).__name__,
                 )
             continue
+        # Forgotten when another kernel follows: only the last layer's are the last.
         last = []
         for attribute in KERNELS[kind]:
             plain = layer.name if len(KERNELS[kind]) == 1 else f"{layer.name}.{attribute}"
@@ -96,6 +97,7 @@ class HeldAtZero(keras.constraints.Constraint):
 
     def __call__(self, weights):
         """The weights that stay, and zeros."""
+        # The layer's own constraint first: it may make something of a zero.
         if self.inner is not None:
             weights = self.inner(weights)
         return weights * keras.ops.cast(self.mask, weights.dtype)

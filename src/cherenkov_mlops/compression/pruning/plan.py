@@ -51,6 +51,7 @@ class Schedule:
         Several steps may pass between two looks (``steps_per_execution``); none is missed. The
         last mask is that of ``end``, whatever the frequency.
         """
+        # Once at the beginning, once at the end, and at each multiple of the frequency between.
         if now < self.begin or before >= self.end:
             return False
         if before < self.begin or now >= self.end:
@@ -110,6 +111,7 @@ def make_plan(options: PruningSection, steps_per_epoch: int, n_epochs: int) -> P
     UserError
         Pruning would end after the training.
     """
+    # All in steps from here on, whatever the unit.
     size = steps_per_epoch if options.unit == "epochs" else 1
     n_steps, begin = steps_per_epoch * n_epochs, options.begin_step * size
     default = max(steps_per_epoch * max(int(END_SHARE * n_epochs), 1), begin + 1)

@@ -92,6 +92,7 @@ class Pruner(keras.callbacks.Callback):
 
     def get_state(self) -> dict[str, Any]:
         """What has to be known after an interruption."""
+        # One bit a weight: thirty times less than the weights themselves.
         masks = {name: np.packbits(np.asarray(held.mask) != 0) for name, held in self._held.items()}
         ends = {"begin": self.plan.schedule.begin, "end": self.plan.schedule.end}
         return {"masks": masks, "thresholds": self._thresholds, **ends}
@@ -107,6 +108,7 @@ class Pruner(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Compute the first masks, if pruning begins at once."""
+        # The optimizer counts the steps of all attempts: after an interruption they go on.
         self.step = int(np.asarray(self.model.optimizer.iterations))
         if self.step == 0 and self.plan.schedule.is_due(-1, 0):
             self._prune()
@@ -199,6 +201,8 @@ def share_sparsity(
     sparsity, cap : float
         Of all of them, and of the sparsest one.
     """
+    # Cap what the common threshold makes too sparse, spread what is left over the others, and look
+    # again, for their threshold has risen.
     magnitudes = {name: np.sort(np.abs(values), axis=None) for name, values in weights.items()}
     n_weights = sum(map(len, magnitudes.values()))
     n_zero = n_weights - count_kept(n_weights, sparsity)
@@ -222,6 +226,7 @@ def _split_by_threshold(magnitudes: Mapping[str, np.ndarray], n_zero: int) -> di
     """Name -> number of weights below the threshold that ``n_zero`` of all weights are below."""
     if not magnitudes:
         return {}
+    # All weights in one row; the owner of a place is the number of its kernel.
     every = np.concatenate(list(magnitudes.values()))
     n_zero = min(n_zero, every.size)
     owner = np.repeat(np.arange(len(magnitudes)), [len(values) for values in magnitudes.values()])

@@ -72,6 +72,7 @@ def make_aware(model: keras.Model, momentum: float) -> keras.Model:
     given = flat.inputs[0]
     images = keras.Input(batch_shape=given.shape, dtype=given.dtype, name=given.name)
     rounded = Range(momentum=momentum, name=IMAGES_RANGE)(images)
+    # Flattened twice: the first graph shows what feeds a ReLU, before anything is replaced.
     whole = keras.Model(images, flat(rounded), name=model.name)
     return flatten(whole, _Replacing(flat, momentum), what="quantization")
 
@@ -92,6 +93,7 @@ class _Replacing:
     def __init__(self, flat: keras.Model, momentum: float):
         self.momentum = momentum
         self._made: dict[int, Callable] = {}
+        # Id of a tensor -> the step between two of its values, where it is rounded.
         self._steps: dict[int, keras.KerasTensor] = {}
         self._values: list[keras.KerasTensor] = []
         behind: dict[int, list[keras.Operation]] = {}
@@ -161,6 +163,7 @@ class _Replacing:
     def _range(
         self, operation: keras.Operation, fixed: tuple[float, float] | None = None
     ) -> list[Range]:
+        # The last softmax is left alone: LiteRT rounds it to 1/256.
         is_last = id(operation) in self._last
         if id(operation) in self._fused or (fixed and is_last):
             return []

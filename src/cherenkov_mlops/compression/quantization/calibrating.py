@@ -69,6 +69,7 @@ def calibrated(model: keras.Model, images: np.ndarray) -> Iterator[keras.Model]:
     UserError
         As of ``make_aware``.
     """
+    # First what limits that cut nothing give: the measure for all others.
     last = last_bias(model)
     with _rounded(model, images, EXTREMES) as (_, errors):
         largest = _size(errors, without_mean=last is not None)
@@ -77,7 +78,7 @@ def calibrated(model: keras.Model, images: np.ndarray) -> Iterator[keras.Model]:
             with without_mean_error(last, errors):
                 yield network
     if not is_better:
-        # Gradients know nothing of large errors.
+        # The best limits are those to first order: gradients know nothing of large errors.
         log.info("compress: 8 bits: nothing is cut")
         with (
             _rounded(model, images, EXTREMES) as (network, errors),
@@ -94,6 +95,7 @@ def _rounded(
     is_sum = last_bias(model) is not None
     expected = predict(model, images)
     with evened(model, images, shares, without_mean=is_sum) as limits:
+        # A momentum of 0: ranges are given below, and never averaged.
         aware = make_aware(model, momentum=0.0)
         scaled = images if limits is None else np.clip(images / limits, -1, 1)
         _choose_ranges(aware, scaled, shares, without_mean=is_sum)
@@ -160,6 +162,7 @@ def find_limits(
     farthest = np.maximum(np.abs(images).max(axis=(0, 1, 2)), SMALLEST_LIMIT)
     if len(shares) == 1:
         return shares[0] * farthest
+    # Light after cleaning is never negative: then all 256 steps are above 0.
     low = -1.0 if images.min() < 0 else 0.0
     tried = [[share * limit for share in shares] for limit in farthest.tolist()]
     ways = [[Limits(low * limit, limit) for limit in limits] for limits in tried]
@@ -210,6 +213,7 @@ def _without_ranges(aware: keras.Model) -> tuple[list[Range], keras.Model]:
             return operation
 
         def passing(values, training=None, only_step=False):
+            # Without a step between two values no bias is rounded.
             if only_step:
                 return None
             if operation.fixed is None:
@@ -244,6 +248,7 @@ def layers_of_images(model: keras.Model) -> list[keras.Layer]:
     except UserError:
         return []
     calls = list(calls_in(flat))
+    # From the images on, through all that keeps their channels apart, to the first convolutions.
     waiting, found = list(flat.inputs), []
     while waiting:
         tensor = waiting.pop()
@@ -336,6 +341,7 @@ def output_errors(
 
     @tf.function(reduce_retracing=True)
     def of_batch(batch: tf.Tensor) -> list[tf.Tensor]:
+        # Channels one by one, for a gradient of each.
         channels = tf.unstack(batch, axis=-1)
         with tf.GradientTape(persistent=True) as tape:
             tape.watch(channels)

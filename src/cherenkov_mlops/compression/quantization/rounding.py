@@ -57,6 +57,7 @@ def round_bias(bias: Any, kernel: Any, step: Any, *, by_channel: bool) -> Any:
 
 
 def _largest(kernel: Any, by_channel: bool) -> Any:
+    # A kernel of zeros has a scale, too; so has a channel of zeros, for its bias.
     largest = ops.maximum(ops.max(ops.abs(kernel)), NARROWEST)
     if by_channel:
         each = ops.max(ops.abs(kernel), axis=tuple(range(len(kernel.shape) - 1)))
@@ -117,6 +118,7 @@ class Range(keras.layers.Layer):
                 averages.append(average)
             self.n_seen.assign(self.n_seen + 1.0)
             low, high = averages
+        # At first both are 0, and an 8-bit scale of 0 is none.
         high = ops.maximum(high, low + NARROWEST)
         return keras.quantizers.fake_quant_with_min_max_vars(inputs, low, high, num_bits=N_BITS)
 
@@ -188,6 +190,7 @@ class RoundedNormalization(keras.layers.Wrapper):
                 moving.assign(moving * layer.momentum + value * (1.0 - layer.momentum))
             scale, offset = self._scale_and_offset(mean, variance)
             return inputs * scale + offset
+        # A depthwise convolution of 1 x 1 pixel: LiteRT knows no normalisation.
         scale, offset = self._scale_and_offset(layer.moving_mean, layer.moving_variance)
         kernel = ops.reshape(scale, (1, 1, inputs.shape[-1], 1))
         if step is not None:
