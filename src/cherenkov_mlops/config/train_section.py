@@ -104,6 +104,8 @@ GONE_OPTIONS = {
     "kind: filters for a network that computes faster",
     "block_size": "blocks of weights cannot be pruned any more; leave it out",
 }
+#: What older runs have among their settings, and means what is done without it.
+OLD_DEFAULTS = {"pruning.structure": "weights", "pruning.block_size": [4, 4]}
 
 
 class PruningSection(Section):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.config.train_section import OLD_DEFAULTS
 from cherenkov_mlops.data.files import files_of
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.provenance import git_state, machine, package_versions, slurm_job, timestamp
@@ -84,7 +85,10 @@ class RunRecord:
 
     def fingerprint(self, stage: str) -> dict[str, Any] | None:
         """Settings and inputs that the stage was completed with."""
-        return self.content["stages"].get(stage, {}).get("made_of")
+        made_of = self.content["stages"].get(stage, {}).get("made_of")
+        if made_of is None:
+            return None
+        return {key: value for key, value in made_of.items() if OLD_DEFAULTS.get(key) != value}
 
     def completion(self, stage: str) -> str | None:
         """Mark of the last completion of the stage; None if it never was complete."""
