@@ -88,7 +88,9 @@ class RunRecord:
         made_of = self.content["stages"].get(stage, {}).get("made_of")
         if made_of is None:
             return None
-        return {key: value for key, value in made_of.items() if OLD_DEFAULTS.get(key) != value}
+        # Options that are gone decide nothing, where they stood at what is done without them.
+        gone = {key for key, value in OLD_DEFAULTS.items() if made_of.get(key) == value}
+        return {key: value for key, value in made_of.items() if key not in gone}
 
     def completion(self, stage: str) -> str | None:
         """Mark of the last completion of the stage; None if it never was complete."""

@@ -162,7 +162,7 @@ def find_limits(
     farthest = np.maximum(np.abs(images).max(axis=(0, 1, 2)), SMALLEST_LIMIT)
     if len(shares) == 1:
         return shares[0] * farthest
-    # Light after cleaning is never negative: then all 256 steps are above 0.
+    # Images that are never negative, cleaned ones, have all 256 steps above 0.
     low = -1.0 if images.min() < 0 else 0.0
     tried = [[share * limit for share in shares] for limit in farthest.tolist()]
     ways = [[Limits(low * limit, limit) for limit in limits] for limits in tried]
