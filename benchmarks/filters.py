@@ -22,9 +22,8 @@ from machine import describe_machine, seconds_of, take_turns
 from networks import build
 
 from cherenkov_mlops.compression.export import export_model
-from cherenkov_mlops.compression.pruning.filter_pruner import FilterPruner
+from cherenkov_mlops.compression.pruning.filters import FilterPruner, shrink
 from cherenkov_mlops.compression.pruning.plan import make_plan
-from cherenkov_mlops.compression.pruning.shrinking import shrink
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.models.cost import count_flops
 

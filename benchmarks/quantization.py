@@ -1,4 +1,4 @@
-"""What small numbers cost: one network in 32, 8 and 4 bits, exported as it is or trained for it.
+"""What small numbers cost: one network in 32 and 8 bits, exported as it is or trained for it.
 
 ``python benchmarks/quantization.py`` simulates gammas and protons and trains a SingleCNN to tell
 them apart. From there four networks learn on for as long again: in 32 bits (``on``) and computing
@@ -23,8 +23,8 @@ from machine import describe_machine
 
 from cherenkov_mlops.commands import compress, simulate
 from cherenkov_mlops.compression.export.calibration import draw_images
+from cherenkov_mlops.compression.export.litert import operations
 from cherenkov_mlops.compression.quantization.aware import load_aware
-from cherenkov_mlops.compression.quantization.litert import operations
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import read_manifest
@@ -50,7 +50,7 @@ PRUNING = {
 }
 #: Run -> what is different about it, and the forms in which it is tested beside Keras.
 LEARNING_ON: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "on": ({}, ("int8", "int4")),
+    "on": ({}, ("int8",)),
     "on_p90": ({"pruning": PRUNING}, ("int8",)),
     "aware": ({"quantization": {"aware": "int8"}}, ("int8",)),
     "aware_p90": ({"quantization": {"aware": "int8"}, "pruning": PRUNING}, ("int8",)),

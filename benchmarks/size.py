@@ -22,7 +22,7 @@ from networks import build
 
 from cherenkov_mlops.compression.export import export_model
 from cherenkov_mlops.compression.pruning.kernels import find_kernels
-from cherenkov_mlops.compression.pruning.masks import mask_weights
+from cherenkov_mlops.compression.pruning.pruner import mask_weights
 from cherenkov_mlops.models.cost import file_sizes
 from cherenkov_mlops.models.packing import pack_model
 

@@ -31,7 +31,6 @@ FORMS = {
     "float16": Form(".tflite", "litert"),
     "dynamic": Form(".tflite", "litert"),
     "int8": Form(".tflite", "litert"),
-    "int4": Form(".tflite", "litert"),
     "onnx": Form(".onnx", "onnx", is_exact=True),
     "onnx-int8": Form(".onnx", "onnx"),
     "openvino": Form(".xml", "openvino", is_exact=True),

@@ -30,7 +30,6 @@ TOLERANCE = {
     "float32": 1e-6,
     "float16": 1e-3,
     "dynamic": 0.01,
-    "int4": 0.1,
     "int8": 0.03,
     "onnx": 1e-6,
     "onnx-int8": 0.03,

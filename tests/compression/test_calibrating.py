@@ -4,22 +4,22 @@ import keras
 import numpy as np
 import pytest
 
-from cherenkov_mlops.compression.flattening import flatten
+from cherenkov_mlops.compression.graph import flatten
 from cherenkov_mlops.compression.quantization.aware import make_aware
-from cherenkov_mlops.compression.quantization.calibrating import calibrated, find_limits, last_bias
-from cherenkov_mlops.compression.quantization.ranges import Range
-from cherenkov_mlops.compression.quantization.scaling import (
+from cherenkov_mlops.compression.quantization.calibrating import (
+    Limits,
+    calibrated,
+    find_limits,
     for_scaled_images,
     is_scaled,
+    last_bias,
     layers_of_images,
-    scale_first,
-)
-from cherenkov_mlops.compression.quantization.sensitivity import (
-    Limits,
     output_errors,
     rms,
+    scale_first,
     smallest,
 )
+from cherenkov_mlops.compression.quantization.rounding import Range
 from cherenkov_mlops.models.networks import predict
 from small_networks import MODELS, build, noise
 

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cherenkov_mlops.compression.pruning.channels import find_filters
-from cherenkov_mlops.compression.pruning.filter_pruner import FilterPruner, count_filters
+from cherenkov_mlops.compression.pruning.filters import (
+    FilterPruner,
+    count_filters,
+    find_filters,
+    shrink,
+)
 from cherenkov_mlops.compression.pruning.plan import make_plan
-from cherenkov_mlops.compression.pruning.shrinking import shrink
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.models.cost import count_flops

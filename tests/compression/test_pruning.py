@@ -1,5 +1,6 @@
 """Pruning during a training: every kind of model, every way of running it, every interruption."""
 
+import json
 import shutil
 
 import keras
@@ -8,11 +9,10 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from cherenkov_mlops.compression.pruning.constraint import hold_zeros
-from cherenkov_mlops.compression.pruning.kernels import find_kernels
-from cherenkov_mlops.compression.pruning.masks import count_kept
+from cherenkov_mlops.compression.pruning.kernels import find_kernels, hold_zeros
 from cherenkov_mlops.compression.pruning.plan import make_plan
-from cherenkov_mlops.compression.pruning.pruner import Pruner
+from cherenkov_mlops.compression.pruning.pruner import Pruner, count_kept
+from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.train_section import PruningSection
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.pipeline import chain
@@ -116,22 +116,6 @@ def test_one_threshold_for_the_model():
     assert len({round(share, 3) for share in shares.values()}) > 1
     assert max(shares.values()) <= 0.9 + 1e-6
     assert history["sparsity"][-1] == pytest.approx(0.8, abs=0.01)
-
-
-def test_two_of_four_and_blocks(caplog):
-    model = build("SingleCNN")
-    pruner = make_pruner(structure="2:4", schedule="constant", final_sparsity=0.5)
-    with caplog.at_level("INFO"):
-        pruner.attach(model)
-    assert "stays dense: its inputs are no groups of four" in caplog.text
-    fit(model, pruner)
-    assert_sparse(model, pruner.names, 0.5)
-    model = build("SingleCNN")
-    pruner = make_pruner(structure="blocks", block_size=[2, 2])
-    pruner.attach(model)
-    fit(model, pruner)
-    for share in pruner.sparsities().values():
-        assert share == pytest.approx(0.8, abs=0.1)
 
 
 def test_layers_of_their_own():
@@ -305,6 +289,22 @@ def test_a_pruned_model_stays_pruned_when_it_learns_on(
         assert not np.array_equal(np.asarray(kernel), np.asarray(before[name]))
     chain.test(config, run_dir)
     assert run_dir.metrics.exists()
+
+
+def test_a_run_of_an_older_version_is_complete(whole, tmp_path):
+    """Its files name the structure of what is pruned, of which there is one only by now."""
+    run_dir = RunDir(shutil.copytree(whole.path, tmp_path / "old"))
+    record = json.loads(run_dir.record.read_text(encoding="utf-8"))
+    made_of = record["stages"]["train"]["made_of"]
+    made_of |= {"pruning.structure": "weights", "pruning.block_size": [4, 4]}
+    run_dir.record.write_text(json.dumps(record), encoding="utf-8")
+    text = run_dir.resolved_config.read_text(encoding="utf-8")
+    assert "\npruning:\n" in text
+    old = text.replace("\npruning:\n", "\npruning:\n  structure: weights\n  block_size: [4, 4]\n")
+    run_dir.resolved_config.write_text(old, encoding="utf-8")
+    train.run(*open_run(run_dir.path))
+    after = json.loads(run_dir.record.read_text(encoding="utf-8"))
+    assert len(after["stages"]["train"]["attempts"]) == 1
 
 
 def test_a_dense_model_is_not_held():

@@ -10,15 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from cherenkov_mlops.compression.pruning.masks import (
+from cherenkov_mlops.compression.pruning.plan import Schedule
+from cherenkov_mlops.compression.pruning.pruner import (
     count_kept,
-    fits_groups,
-    mask_blocks,
-    mask_groups,
     mask_weights,
     share_sparsity,
 )
-from cherenkov_mlops.compression.pruning.schedule import Schedule
 
 SHAPES = {
     "dense": (24, 16),
@@ -43,21 +40,15 @@ from tensorflow_model_optimization.python.core.sparsity.keras.pruning_schedule i
 asked = json.loads(sys.argv[1])
 weights = np.load(sys.argv[2])
 found = {}
-def masks(sparsity, block=(1, 1), groups=None):
+def masks(sparsity):
     schedule = ConstantSparsity(sparsity, 0)
-    return pruning_impl.Pruning(lambda: 1, [], schedule, block, "AVG", groups)
+    return pruning_impl.Pruning(lambda: 1, [], schedule, (1, 1), "AVG", None)
 for name in weights.files:
     values = tf.constant(weights[name])
     for sparsity in asked["sparsities"]:
         threshold, mask = masks(sparsity)._maybe_update_block_mask(values)
         found[f"{name}/{sparsity}"] = mask.numpy()
         found[f"{name}/{sparsity}/threshold"] = float(threshold)
-        if name == "dense":
-            _, mask = masks(sparsity, (4, 2))._maybe_update_block_mask(values)
-            found[f"{name}/{sparsity}/blocks"] = mask.numpy()
-    if name in ("dense", "conv2d"):
-        _, mask = masks(0.5, groups=(2, 4))._maybe_update_block_mask(values)
-        found[f"{name}/groups"] = np.asarray(mask)
 rise = PolynomialDecay(0.2, 0.9, 7, 47, frequency=5)
 found["polynomial"] = [float(rise(tf.constant(step))[1]) for step in asked["steps"]]
 found["due"] = [bool(rise(tf.constant(step))[0]) for step in asked["steps"]]
@@ -93,17 +84,6 @@ def test_the_same_weights_stay(kernels, oracle, name, sparsity):
     mask, threshold = mask_weights(kernels[name], sparsity)
     np.testing.assert_array_equal(mask, oracle[f"{name}/{sparsity}"] != 0)
     assert threshold == pytest.approx(oracle[f"{name}/{sparsity}/threshold"], rel=1e-6)
-
-
-@pytest.mark.parametrize("sparsity", SPARSITIES)
-def test_the_same_blocks_stay(kernels, oracle, sparsity):
-    mask, _ = mask_blocks(kernels["dense"], sparsity, (4, 2))
-    np.testing.assert_array_equal(mask, oracle[f"dense/{sparsity}/blocks"] != 0)
-
-
-@pytest.mark.parametrize("name", ["dense", "conv2d"])
-def test_the_same_of_four_stay(kernels, oracle, name):
-    np.testing.assert_array_equal(mask_groups(kernels[name]), oracle[f"{name}/groups"] != 0)
 
 
 def test_the_schedule_is_the_same(oracle):
@@ -149,23 +129,6 @@ def test_the_sparsity_is_exact_to_one_weight_with_equal_magnitudes(weights, spar
     assert abs(mask.sum() - weights.size * (1 - sparsity)) <= 1
     assert np.abs(weights[mask]).min() == threshold
     assert mask.all() or np.abs(weights[~mask]).max() <= threshold
-
-
-def test_two_of_four_along_the_input_channels():
-    kernel = np.zeros((1, 1, 4, 2), dtype=np.float32)
-    kernel[0, 0, :, 0] = [1, -4, 3, 2]
-    kernel[0, 0, :, 1] = [5, 1, 1, -6]
-    mask = mask_groups(kernel)
-    np.testing.assert_array_equal(mask[0, 0, :, 0], [False, True, True, False])
-    np.testing.assert_array_equal(mask[0, 0, :, 1], [True, False, False, True])
-    assert fits_groups((3, 3, 8, 5)) and not fits_groups((3, 3, 2, 4)) and not fits_groups((4,))
-
-
-def test_blocks_that_do_not_fit_end_at_the_edge():
-    weights = np.array([[9, 9, 1], [9, 9, 1], [1, 1, 9.5]], dtype=np.float32)
-    mask, threshold = mask_blocks(weights, 0.5, (2, 2))
-    np.testing.assert_array_equal(mask, [[1, 1, 0], [1, 1, 0], [0, 0, 1]])
-    assert threshold == 9
 
 
 def test_one_threshold_for_all_is_one():

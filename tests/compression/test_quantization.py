@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cherenkov_mlops.compression.pruning.constraint import hold_zeros
-from cherenkov_mlops.compression.pruning.kernels import find_kernels
-from cherenkov_mlops.compression.pruning.masks import mask_weights
+from cherenkov_mlops.compression.export.litert import export_aware, operations
+from cherenkov_mlops.compression.pruning.kernels import find_kernels, hold_zeros
+from cherenkov_mlops.compression.pruning.pruner import mask_weights
 from cherenkov_mlops.compression.quantization.aware import make_aware, without_optimizer
-from cherenkov_mlops.compression.quantization.litert import export_aware, export_int4, operations
-from cherenkov_mlops.compression.quantization.ranges import Range, round_kernel
+from cherenkov_mlops.compression.quantization.rounding import Range, round_kernel
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.errors import ConfigError, UserError
 from cherenkov_mlops.models.builder import build_model
@@ -269,42 +268,10 @@ def test_mistakes_in_the_configuration(dl1_files, tmp_path, over, said):
     assert len(str(refused.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("kind", ["bottleneck", "tiny"])
-def test_four_bits_are_weights_of_fifteen_steps(build, tmp_path, kind):
-    model = build(kind)
-    images, _ = draw_spots(64, seed=2)
-    path = export_int4(model, tmp_path / "model.tflite")
-    plain = tmp_path / "plain.tflite"
-    model.export(plain, format="litert", verbose=False)
-    assert path.stat().st_size < plain.stat().st_size
-    for kernel in find_kernels(model, with_last=True).values():
-        values = np.asarray(kernel)
-        scale = np.abs(values).max(axis=tuple(range(values.ndim - 1))) / 7
-        kernel.assign(np.round(values / scale) * scale)
-    np.testing.assert_allclose(LiteRTNetwork(path)(images), np.asarray(model(images)), atol=1e-4)
-
-
-def test_depthwise_kernels_get_eight_bits_instead_of_four(tmp_path, caplog):
-    image = keras.Input((8, 8, 16))
-    hidden = layers.DepthwiseConv2D(3, name="depthwise")(image)
-    model = keras.Model(image, layers.Conv2D(2, 3, name="conv")(hidden))
-    with caplog.at_level("INFO"):
-        path = export_int4(model, tmp_path / "model.tflite")
-    assert "weights of 8 bits, for LiteRT has no 4: DEPTHWISE_CONV_2D" in caplog.text
-    images = np.random.default_rng(0).normal(size=(4, 8, 8, 16)).astype(np.float32)
-    expected = np.asarray(model(images))
-    assert np.abs(LiteRTNetwork(path)(images) - expected).mean() < 0.1 * np.std(expected)
-    with pytest.raises(UserError, match="compress: int4: expected convolutions or dense layers"):
-        export_int4(keras.Model(image, hidden), tmp_path / "none.tflite")
-    assert not (tmp_path / "none.tflite").exists()
-
-
 def test_without_the_packages_it_says_what_to_install(tmp_path, monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    image = keras.Input((8, 8, 2))
-    model = keras.Model(image, layers.Conv2D(2, 3)(image))
     monkeypatch.setattr(optional, "import_module", missing)
     with pytest.raises(UserError, match=r"which is not installed; pip install 'cherenkov-mlops\["):
-        export_int4(model, tmp_path / "model.tflite")
+        operations(tmp_path / "model.tflite")

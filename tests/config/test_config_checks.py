@@ -19,8 +19,8 @@ FITS = [
     ["model={type: loaded, load_model_from: a.keras, pooling_type: null}"],
     ["model.head_layers={energy: [64, 1]}"],
     ["pruning={initial_sparsity: 0.2, final_sparsity: 0.5, begin_step: 0, end_step: 10}"],
-    ["pruning={structure: '2:4', schedule: constant, final_sparsity: 0.5}"],
-    ["pruning={structure: blocks, block_size: [2, 8]}"],
+    # As runs of older versions have it in their resolved configuration.
+    ["pruning={structure: weights, block_size: [4, 4], final_sparsity: 0.5}"],
     ["pruning={scope: model, layers: {'conv1_*': 0.3}, exclude: [fc_*]}"],
 ]
 
@@ -68,11 +68,11 @@ MISFITS = {
     "pruning.initial_sparsity: a constant sparsity is final_sparsity from the beginning": [
         "pruning={schedule: constant, initial_sparsity: 0.1, final_sparsity: 0.5}"
     ],
-    "pruning.structure: 2:4 is a sparsity of 0.5 at once; write schedule: constant": [
-        "pruning={structure: '2:4'}"
+    "pruning.structure: there is no choice any more, single weights go; leave it out": [
+        "pruning={structure: '2:4', schedule: constant}"
     ],
-    "pruning.scope: one threshold for the model needs structure weights; blocks has one": [
-        "pruning={structure: blocks, scope: model}"
+    "pruning.kind: filters go layer by layer; leave scope out": [
+        "pruning={kind: filters, scope: model}"
     ],
     "pruning.end_step: expected more than pruning.begin_step = 9, got 9": [
         "pruning={begin_step: 9, end_step: 9}"

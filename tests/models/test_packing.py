@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import cherenkov_mlops.models.template as template
 from cherenkov_mlops.compression.pruning.kernels import find_kernels
-from cherenkov_mlops.compression.pruning.masks import mask_weights
+from cherenkov_mlops.compression.pruning.pruner import mask_weights
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.models.builder import build_model

@@ -10,8 +10,8 @@ import pytest
 
 from cherenkov_mlops.commands import compress
 from cherenkov_mlops.compression.export.calibration import draw_images
+from cherenkov_mlops.compression.export.litert import operations
 from cherenkov_mlops.compression.pruning.kernels import find_kernels
-from cherenkov_mlops.compression.quantization.litert import operations
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.models.runtimes.litert import LiteRTNetwork
@@ -86,7 +86,7 @@ def test_an_interrupted_training_ends_with_the_same_ranges(prepared, whole, tmp_
 def test_exports_compute_what_was_learnt(prepared, whole, caplog):
     config, _ = prepared
     with caplog.at_level("INFO"):
-        eight, four = compress.run(config, whole, ["int8", "int4"])
+        eight, half = compress.run(config, whole, ["int8", "float16"])
     path = eight.run_dir.exported_model("int8")
     assert {dtype for _, dtype in operations(path)} == {np.int8}
     images = draw_images(config, read_manifest(whole))
@@ -94,8 +94,8 @@ def test_exports_compute_what_was_learnt(prepared, whole, caplog):
     expected = np.asarray(aware(images, training=False))
     assert np.abs(LiteRTNetwork(path)(images) - expected).mean() < 0.005
     assert "from the network as it rounds" in caplog.text
-    chain.test(*open_run(four.run_dir.path))
-    assert read_results(four.run_dir.metrics).facts["model_size_mb"] == four.size / 1e6
+    chain.test(*open_run(half.run_dir.path))
+    assert read_results(half.run_dir.metrics).facts["model_size_mb"] == half.size / 1e6
 
 
 def test_zeros_stay_when_a_pruned_model_learns_to_compute_in_8_bits(

@@ -102,10 +102,11 @@ def run(config: RunConfig, run_dir: RunDir, rate_hz: float) -> Budget:
     models = {each.name: tested_model(settings, each) for settings, each in runs}
     log.info("compress: measuring the whole path of %d forms on one core", len(runs))
     rates = measure_paths(run_dir.path.resolve(), models)
-    offers = [
-        Offer(each, _form(settings), rates[each.name], _read_tested(each))
-        for settings, each in runs
-    ]
+    offers = []
+    for settings, each in runs:
+        results = read_results(each.metrics) if is_made(each.metrics, each) else None
+        form = settings.export.format if settings.export else "keras"
+        offers.append(Offer(each, form, rates[each.name], results))
     offers.sort(key=lambda offer: -offer.rate_hz)
     metric = next(entry for entry in metrics_of(TASKS[config.tasks[0]].kind).values() if entry.key)
     return Budget(rate_hz, metric, offers)
@@ -146,13 +147,7 @@ def advise(budget: Budget) -> list[str]:
 
 
 def check_budget(budget: Budget) -> None:
-    """Pass silently if an offer keeps up.
-
-    Raises
-    ------
-    UserError
-        None does.
-    """
+    """Raise UserError if no offer keeps up."""
     fastest = budget.offers[0]
     if not budget.keeps_up(fastest):
         raise UserError(
@@ -160,11 +155,3 @@ def check_budget(budget: Budget) -> None:
             f"{fastest.rate_hz:,.0f} from the fastest of {len(budget.offers)} ({fastest.form}); "
             "export to other forms (int8 is fast on a CPU), or train a smaller network"
         )
-
-
-def _form(config: RunConfig) -> str:
-    return config.export.format if config.export else "keras"
-
-
-def _read_tested(run_dir: RunDir) -> Results | None:
-    return read_results(run_dir.metrics) if is_made(run_dir.metrics, run_dir) else None

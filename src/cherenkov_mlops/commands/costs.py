@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def measure_runs(runs: Sequence[tuple[RunConfig, RunDir]]) -> list[Costs]:
-    """Costs of each run's model in its form, also written to the run folders.
+    """Measure the costs of each run's model in its form; they are written to the run folders, too.
 
     A run that was tested before gets them into its ``metrics.json``; later tests put them there.
     """
@@ -32,8 +32,16 @@ def measure_runs(runs: Sequence[tuple[RunConfig, RunDir]]) -> list[Costs]:
         log.info("compress: measuring %s", run_dir.name)
         costs = measure_costs(form, tested_model(config, run_dir), shape, code)
         write_json_atomically(run_dir.costs, costs.as_dict())
-        _add_to_results(config, run_dir)
         found.append(costs)
+        if run_dir.metrics.is_file():
+            results = read_results(run_dir.metrics)
+            facts = cost_facts(config, run_dir, results.facts.get("engine", "keras"))
+            values, _ = evaluate_metrics(facts, "generic", EvaluationSettings())
+            results.facts |= facts
+            results.metrics |= {
+                name: Fact.model_validate(values[name]) for name in facts if name in values
+            }
+            write_results(results, run_dir.metrics)
     return found
 
 
@@ -46,19 +54,8 @@ def cost_facts(config: RunConfig, run_dir: RunDir, engine: str) -> dict[str, flo
     return costs.facts() if fits else {}
 
 
-def _add_to_results(config: RunConfig, run_dir: RunDir) -> None:
-    if not run_dir.metrics.is_file():
-        return
-    results = read_results(run_dir.metrics)
-    facts = cost_facts(config, run_dir, results.facts.get("engine", "keras"))
-    values, _ = evaluate_metrics(facts, "generic", EvaluationSettings())
-    results.facts |= facts
-    results.metrics |= {name: Fact.model_validate(values[name]) for name in facts if name in values}
-    write_results(results, run_dir.metrics)
-
-
 def find_exports(run_dir: RunDir) -> list[tuple[RunConfig, RunDir]]:
-    """The exports of a run that lie beside it, by name."""
+    """Find the exports of a run that lie beside it, by name."""
     wanted = RunRecord.read(run_dir).content.get("id")
     found = []
     for folder in sorted(run_dir.path.parent.iterdir()):

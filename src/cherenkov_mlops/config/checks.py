@@ -163,31 +163,13 @@ def check_pruning(ask: Ask) -> Found:
     """Find options of pruning that have no meaning together."""
     if ask("pruning") is None:
         return
-    structure, constant = ask("pruning.structure"), ask("pruning.schedule") == "constant"
-    if constant and ask("pruning.initial_sparsity"):
+    if ask("pruning.schedule") == "constant" and ask("pruning.initial_sparsity"):
         yield (
             "pruning.initial_sparsity",
             "a constant sparsity is final_sparsity from the beginning; leave it out",
         )
-    if structure == "2:4" and not (constant and ask("pruning.final_sparsity") == 0.5):
-        yield (
-            "pruning.structure",
-            "2:4 is a sparsity of 0.5 at once; write schedule: constant and final_sparsity: 0.5",
-        )
-    if structure != "weights" and ask("pruning.scope") == "model":
-        yield (
-            "pruning.scope",
-            f"one threshold for the model needs structure weights; {structure} has one a layer; "
-            "write scope: layer",
-        )
-    if ask("pruning.kind") == "filters" and (structure, ask("pruning.scope")) != (
-        "weights",
-        "layer",
-    ):
-        yield (
-            "pruning.kind",
-            "filters go layer by layer, and whole; leave structure and scope out",
-        )
+    if ask("pruning.kind") == "filters" and ask("pruning.scope") != "layer":
+        yield "pruning.kind", "filters go layer by layer; leave scope out"
 
 
 def check_quantization(ask: Ask) -> Found:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cherenkov_mlops.config.model_section import BROKEN_OPTIONS
+from cherenkov_mlops.config.train_section import GONE_OPTIONS
 from cherenkov_mlops.config.words import ValueType, fields_of, show, type_at, type_of, type_of_field
 from cherenkov_mlops.config.yaml_text import Key
 from cherenkov_mlops.registry import did_you_mean
@@ -43,6 +44,8 @@ def _explain_unknown(key: Key, schema: type[BaseModel]) -> str:
     name = str(key[-1])
     if key[0] == "model" and name in BROKEN_OPTIONS:
         return "refused: CTLearn drops this layer and then rejects the data; leave it out"
+    if key[0] == "pruning" and name in GONE_OPTIONS:
+        return GONE_OPTIONS[name]
     section = type_at(schema, key[:-1])
     known = list(fields_of(section.section)) if section and section.section else []
     elsewhere = next(_find_option(name, schema), None)

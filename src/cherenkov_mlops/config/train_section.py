@@ -1,8 +1,8 @@
 """How the network learns: ``train``, ``sampling``, ``pruning`` and ``quantization``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cherenkov_mlops.config.base import Fraction, Section
 
@@ -98,6 +98,16 @@ class SamplingSection(Section):
     )
 
 
+#: Options of pruning that there were -> what to do where they still stand.
+GONE_OPTIONS = {
+    "structure": "there is no choice any more, single weights go; leave it out, or write "
+    "kind: filters for a network that computes faster",
+    "block_size": "blocks of weights cannot be pruned any more; leave it out",
+}
+#: What older runs have among their settings, and means what is done without it.
+OLD_DEFAULTS = {"pruning.structure": "weights", "pruning.block_size": [4, 4]}
+
+
 class PruningSection(Section):
     """Magnitude pruning during the training."""
 
@@ -129,14 +139,6 @@ class PruningSection(Section):
         "steps", description="Unit of begin_step and end_step: steps (batches) or epochs."
     )
     frequency: int = Field(100, ge=1, description="Training steps (batches) between two prunings.")
-    structure: Literal["weights", "2:4", "blocks"] = Field(
-        "weights",
-        description="What goes together: single weights; two of each four neighbours along the "
-        "input channels; or blocks of block_size.",
-    )
-    block_size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)] = (
-        Field([4, 4], description="blocks: inputs and outputs of a block.")
-    )
     filter_multiple: int = Field(
         8, ge=1, description="filters: as many stay as the nearest multiple of it; CPUs like 8."
     )
@@ -156,6 +158,14 @@ class PruningSection(Section):
     layers: dict[str, Share] = Field(
         {}, description="Final sparsity of layers by pattern of their names, as {conv1_*: 0.3}."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_files(cls, content: Any) -> Any:
+        """Leave out what older runs wrote and still means the same: the default structure."""
+        if isinstance(content, dict) and content.get("structure", "weights") == "weights":
+            return {key: value for key, value in content.items() if key not in GONE_OPTIONS}
+        return content
 
 
 class QuantizationSection(Section):

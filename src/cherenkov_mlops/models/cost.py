@@ -2,7 +2,6 @@
 
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -11,6 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from cherenkov_mlops.forms import parts_of
+from cherenkov_mlops.models.layers import walk_layers
 
 
 def model_facts(model: keras.Model) -> dict[str, float]:
@@ -32,7 +32,7 @@ def model_facts(model: keras.Model) -> dict[str, float]:
     n_kernel = sum(kernel.size for kernel in kernels)
     n_zero = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
     return {
-        "n_layers": sum(1 for _ in _layers(model)),
+        "n_layers": len(_layers(model)),
         "n_parameters": model.count_params(),
         "n_trainable_parameters": sum(int(np.prod(w.shape)) for w in model.trainable_weights),
         "n_nonzero_parameters": n_nonzero,
@@ -45,13 +45,10 @@ def model_facts(model: keras.Model) -> dict[str, float]:
     }
 
 
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+def _layers(model: keras.Model) -> list[keras.Layer]:
     """Layers of the model and of models nested in it; inputs and containers left out."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _layers(layer)
-        elif not isinstance(layer, keras.layers.InputLayer):
-            yield layer
+    is_input = keras.layers.InputLayer
+    return [layer for layer in walk_layers(model) if not isinstance(layer, is_input)]
 
 
 def count_multiply_accumulates(model: keras.Model, *, effective: bool = False) -> int:

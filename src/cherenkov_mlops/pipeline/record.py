@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.config.train_section import OLD_DEFAULTS
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.pipeline.stage import COMMANDS, STAGES, owner_of
 from cherenkov_mlops.provenance import git_state, machine, package_versions, slurm_job, timestamp
@@ -60,7 +61,12 @@ class RunRecord:
 
     def fingerprint(self, stage: str) -> dict[str, Any] | None:
         """Settings and inputs that the stage was completed with."""
-        return self.content["stages"].get(stage, {}).get("made_of")
+        made_of = self.content["stages"].get(stage, {}).get("made_of")
+        if made_of is None:
+            return None
+        # Options that are gone decide nothing, where they stood at what is done without them.
+        gone = {key for key, value in OLD_DEFAULTS.items() if made_of.get(key) == value}
+        return {key: value for key, value in made_of.items() if key not in gone}
 
     def completion(self, stage: str) -> str | None:
         """Mark of the last completion of the stage; None if it never was complete."""

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import keras
 
+from cherenkov_mlops.compression.graph import all_layers, source_of
+
 FLOAT32 = "float32"
 MIXED = "mixed_float16"
 
@@ -17,7 +19,7 @@ def use_mixed_precision(model: keras.Model) -> None:
     vanish, because the model itself has the mixed policy when it is compiled.
     """
     last = {id(operation) for operation in _output_operations(model)}
-    for layer in model._flatten_layers():
+    for layer in (model, *all_layers(model)):
         if id(layer) not in last and layer.dtype_policy.name == FLOAT32:
             layer.dtype_policy = keras.DTypePolicy(MIXED)
 
@@ -26,7 +28,7 @@ def _output_operations(model: keras.Model) -> list[keras.Operation]:
     """The layers that give the model's output; of a nested model its own last ones."""
     found = []
     for tensor in keras.tree.flatten(model.outputs):
-        operation = tensor._keras_history.operation
+        operation = source_of(tensor)
         nested = isinstance(operation, keras.Model)
         found += _output_operations(operation) if nested else [operation]
     return found
@@ -41,7 +43,7 @@ def as_float32(model: keras.Model) -> Iterator[None]:
     if model.dtype_policy.name != MIXED:
         yield
         return
-    layers = [layer for layer in model._flatten_layers() if layer.dtype_policy.name == MIXED]
+    layers = [layer for layer in (model, *all_layers(model)) if layer.dtype_policy.name == MIXED]
     scaled = model.optimizer
     try:
         model.optimizer = scaled.inner_optimizer

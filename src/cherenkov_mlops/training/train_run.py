@@ -8,7 +8,7 @@ from typing import Any
 import rich
 import tensorflow as tf
 
-from cherenkov_mlops.compression.pruning.shrinking import shrink
+from cherenkov_mlops.compression.pruning.filters import shrink
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import Manifest
 from cherenkov_mlops.dl1.pixel_cache import pixel_cache

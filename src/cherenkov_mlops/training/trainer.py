@@ -8,9 +8,8 @@ import keras
 from ctapipe.core.traits import Bool, CaselessStrEnum, Float, List, Path
 from ctlearn.tools.train_model import TrainCTLearnModel
 
-from cherenkov_mlops.compression.pruning.constraint import hold_zeros
-from cherenkov_mlops.compression.pruning.filter_pruner import FilterPruner
-from cherenkov_mlops.compression.pruning.kernels import find_kernels
+from cherenkov_mlops.compression.pruning.filters import FilterPruner
+from cherenkov_mlops.compression.pruning.kernels import find_kernels, hold_zeros
 from cherenkov_mlops.compression.pruning.plan import make_plan
 from cherenkov_mlops.compression.pruning.pruner import Pruner
 from cherenkov_mlops.compression.quantization.aware import make_aware, without_optimizer

@@ -18,7 +18,6 @@ from cherenkov_mlops.compression.export.litert import (
 )
 from cherenkov_mlops.compression.export.onnx import write_onnx, write_onnx_int8
 from cherenkov_mlops.compression.export.openvino import write_openvino
-from cherenkov_mlops.compression.quantization.litert import export_int4
 from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.forms import FORMS
 from cherenkov_mlops.models.packing import pack_model
@@ -31,7 +30,6 @@ WRITERS: dict[str, Writer] = {
     "float16": write_litert_float16,
     "dynamic": partial(write_litert, in_8_bits=True),
     "int8": write_litert_int8,
-    "int4": lambda model, path, images: export_int4(model, path),
     "onnx": write_onnx,
     "onnx-int8": write_onnx_int8,
     "openvino": write_openvino,
@@ -40,7 +38,7 @@ WRITERS: dict[str, Writer] = {
 
 
 def export_model(model: keras.Model, path: Path, form: str, images: np.ndarray) -> Path:
-    """``path``, holding the model in the form; whole or not there at all.
+    """Write the model in the form to ``path``, whole or not at all, and return it.
 
     Parameters
     ----------

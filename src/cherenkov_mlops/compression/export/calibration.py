@@ -14,7 +14,7 @@ N_CALIBRATION = 512
 
 
 def draw_images(config: RunConfig, manifest: Manifest) -> np.ndarray:
-    """Images of randomly drawn training events, shape (n, height, width, n_channels).
+    """Read images of randomly drawn training events, shape (n, height, width, n_channels).
 
     Equal seeds give equal events; NaN in a pixel raises ``DataError``.
     """
@@ -23,7 +23,7 @@ def draw_images(config: RunConfig, manifest: Manifest) -> np.ndarray:
 
 
 def draw_test_images(config: RunConfig, inputs: Inputs, n_images: int) -> np.ndarray:
-    """Images of randomly drawn events of some files, as ``draw_images``."""
+    """Read images of randomly drawn events of some files, as ``draw_images``."""
     with open_reader(config, inputs) as reader:
         return _draw(config, reader, np.arange(reader.get_n_events()), n_images)
 

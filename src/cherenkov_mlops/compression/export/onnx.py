@@ -10,12 +10,13 @@ import keras
 import numpy as np
 
 from cherenkov_mlops.compression.quantization.calibrating import (
+    SCALING,
     evened,
     last_bias,
+    rms,
+    scale_first,
     without_mean_error,
 )
-from cherenkov_mlops.compression.quantization.scaling import SCALING, scale_first
-from cherenkov_mlops.compression.quantization.sensitivity import rms
 from cherenkov_mlops.models.networks import predict
 from cherenkov_mlops.models.runtimes import ONNXNetwork
 from cherenkov_mlops.models.runtimes.optional import import_optional
@@ -67,6 +68,7 @@ def write_onnx_int8(model: keras.Model, path: Path, images: np.ndarray) -> None:
     ):
         network = model if limits is None else scale_first(model, limits)
         cut = images if limits is None else np.clip(images, -limits, limits)
+        # No way is better for all networks: both are tried.
         prepared = _prepare(network, Path(name), images)
         errors = {}
         for way in RANGES:
@@ -79,6 +81,7 @@ def write_onnx_int8(model: keras.Model, path: Path, images: np.ndarray) -> None:
         best = min(spreads, key=spreads.__getitem__)
         tried = ", ".join(f"{way}: {spread:.2g}" for way, spread in spreads.items())
         log.info("compress: onnx-int8: ranges by %s (%s)", best, tried)
+        # The file is made anew, from a network with another last bias.
         with without_mean_error(last, errors[best]):
             _quantize(_prepare(network, Path(name), images), temporary, cut, RANGES[best])
 
@@ -138,6 +141,7 @@ class Batches:
 
 def _names_of_last_layer(graph: Any) -> list[str]:
     """The last layer with weights and all after it: in 8 bit they would round the outputs."""
+    # From the output back to the first operations with weights.
     makers = {name: node for node in graph.node for name in node.output}
     names, wanted = [], [output.name for output in graph.output]
     while wanted:

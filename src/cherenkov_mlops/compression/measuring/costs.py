@@ -77,7 +77,7 @@ class Costs:
 def measure_costs(
     form: str, path: Path, shape: tuple[int, ...], custom_code: Path | None = None
 ) -> Costs:
-    """Size, speed and memory of the network in a file.
+    """Measure size, speed and memory of the network in a file.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def measure_speed(
     batch_size: int = BATCH_SIZE,
     by_predict: bool = False,
 ) -> Speed:
-    """Speed and memory of the network in a file; see ``measure_costs``."""
+    """Measure speed and memory of the network in a file; see ``measure_costs``."""
     request = {
         "path": str(path),
         "shape": list(shape),
@@ -121,7 +121,7 @@ def measure_speed(
 def measure_paths(
     run: Path, models: dict[str, Path], seconds: float = SECONDS
 ) -> dict[str, dict[int, float]]:
-    """Images a second of the whole path on one processor, by name of the model and batch size.
+    """Measure the whole path on one processor: images a second by name of the model and batch size.
 
     Parameters
     ----------

@@ -1,17 +1,17 @@
-"""Time and memory of one network: the process that does it.
+"""Time and memory of one network: the process that does it."""
 
-TensorFlow is imported for networks of Keras only: what it takes is no cost of the others.
-"""
-
+import time
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
 from cherenkov_mlops.compression.measuring.processes import answer
-from cherenkov_mlops.compression.measuring.timing import median_seconds
 from cherenkov_mlops.models.runtimes import RUNTIMES
+
+WARM_UP_SECONDS = 0.2
+MIN_REPEATS = 3
 
 
 def measure_network(
@@ -22,7 +22,7 @@ def measure_network(
     batch_size: int,
     by_predict: bool,
 ) -> dict[str, float]:
-    """Latency, throughput and memory of the network in this process.
+    """Measure latency, throughput and memory of the network in this process.
 
     Parameters
     ----------
@@ -41,37 +41,62 @@ def measure_network(
     """
     network = _load(Path(path), custom_code, by_predict)
     images = np.random.default_rng(0).random((batch_size, *shape), dtype=np.float32)
+    # Memory of single images is read before batches are computed: it is a peak.
     one = images[:1]
     latency = median_seconds(lambda: network(one), seconds)
-    memory_mb = _peak_memory_mb()
+    # Largest resident memory of this process so far, Python included [kB].
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    (peak,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     batch = median_seconds(lambda: network(images), seconds)
     return {
         "latency_ms": 1e3 * latency,
         "throughput_hz": batch_size / batch,
-        "peak_memory_mb": memory_mb,
+        "peak_memory_mb": 1024 * int(peak) / 1e6,
     }
 
 
 def _load(path: Path, custom_code: str | None, by_predict: bool) -> Callable[[np.ndarray], object]:
     if path.suffix in RUNTIMES:
         return RUNTIMES[path.suffix](path)
-    networks = import_module("cherenkov_mlops.models.networks")
+    # TensorFlow is imported for networks of Keras only: what it takes is no cost of the others.
+    import keras
+    import tensorflow as tf
+
+    from cherenkov_mlops.models.builder import import_model_file
+    from cherenkov_mlops.models.networks import load_network, only_values
+
     if custom_code is not None:
-        builder = import_module("cherenkov_mlops.models.builder")
-        builder.import_model_file(Path(custom_code))
+        import_model_file(Path(custom_code))
     if by_predict:
-        model = networks.keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False)
         return lambda images: model.predict(images, verbose=0)
-    network = networks.load_network(path)
+    network = load_network(path)
     # The conversion is part of the prediction, as it is of those of the other engines.
-    return lambda images: networks.only_values(network(networks.tf.convert_to_tensor(images)))
+    return lambda images: only_values(network(tf.convert_to_tensor(images)))
 
 
-def _peak_memory_mb() -> float:
-    """Largest resident memory of this process so far [MB, 10^6 bytes], Python included."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
-    return 1024 * int(peak) / 1e6
+def median_seconds(action: Callable[[], object], seconds: float) -> float:
+    """Median time of the action, repeated for some seconds after it got warm.
+
+    Parameters
+    ----------
+    action : callable
+        What is timed.
+    seconds : float
+        How long to repeat it; at least ``MIN_REPEATS`` times.
+    """
+    _repeat(action, WARM_UP_SECONDS, 1)
+    return median(_repeat(action, seconds, MIN_REPEATS))
+
+
+def _repeat(action: Callable[[], object], seconds: float, at_least: int) -> list[float]:
+    found: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(found) < at_least or time.perf_counter() < end:
+        started = time.perf_counter()
+        action()
+        found.append(time.perf_counter() - started)
+    return found
 
 
 if __name__ == "__main__":

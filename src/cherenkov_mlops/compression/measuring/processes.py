@@ -1,12 +1,14 @@
-"""Measurements in new processes: nothing that is loaded already counts, nor threads there are."""
+"""Measurements in new processes: nothing that is loaded already counts, nor threads there are.
+
+Not a pool of workers, as elsewhere: a peak of memory is that of a process that did one thing.
+"""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from cherenkov_mlops.errors import UserError
 
 
 def measure_apart(module: str, request: dict[str, Any], *, one_core: bool) -> Any:
-    """What the module answers to the request, in a process of its own.
+    """Ask the module, in a process of its own, for its answer to the request.
 
     Parameters
     ----------
@@ -30,14 +32,21 @@ def measure_apart(module: str, request: dict[str, Any], *, one_core: bool) -> An
     UserError
         The process ended without an answer; its last line is told.
     """
-    with tempfile.TemporaryDirectory() as name, _processors(one_core):
+    # By a file: TensorFlow and others write to the standard output what they like.
+    with tempfile.TemporaryDirectory() as name:
         output = Path(name) / "answer.json"
-        done = subprocess.run(
-            [sys.executable, "-m", module, json.dumps(request), str(output)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        # Processors of this thread are those of a process that it starts.
+        before = os.sched_getaffinity(0)
+        try:
+            os.sched_setaffinity(0, {max(before)} if one_core else before)
+            done = subprocess.run(
+                [sys.executable, "-m", module, json.dumps(request), str(output)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        finally:
+            os.sched_setaffinity(0, before)
         if not output.is_file():
             lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
             raise UserError(f"measuring in a process of its own failed: {lines[-1].strip()}")
@@ -55,15 +64,3 @@ def answer(action: Callable[..., Any]) -> None:
     except UserError as error:
         content = {"error": str(error)}
     output.write_text(json.dumps(content), encoding="utf-8")
-
-
-@contextmanager
-def _processors(one_core: bool) -> Iterator[None]:
-    """Processors of this thread, and so of processes it starts meanwhile."""
-    before = os.sched_getaffinity(0)
-    try:
-        if one_core:
-            os.sched_setaffinity(0, {max(before)})
-        yield
-    finally:
-        os.sched_setaffinity(0, before)

@@ -8,18 +8,16 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from cherenkov_mlops.compression.measuring.processes import answer
 from cherenkov_mlops.config.load import open_run
-from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.data.manifest import Manifest, read_manifest
+from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.pixel_cache import pixel_cache
 from cherenkov_mlops.dl1.preparation import open_reader
-from cherenkov_mlops.dl1.reader import BatchReader
 from cherenkov_mlops.models.builder import load_custom_code
 from cherenkov_mlops.models.networks import Network, load_network, only_values
-from cherenkov_mlops.prediction.engine_choice import as_tensor
 
 BATCH_SIZES = (1, 8, 64)
 WARM_UP_BATCHES = 3
@@ -28,7 +26,7 @@ WARM_UP_BATCHES = 3
 def measure_whole_paths(
     run: str, models: dict[str, str], seconds: float
 ) -> dict[str, dict[str, float]]:
-    """Images a second by name of the model and batch size, in this process.
+    """Measure images a second by name of the model and batch size, in this process.
 
     Parameters
     ----------
@@ -46,7 +44,13 @@ def measure_whole_paths(
         cache = pixel_cache(config, run_dir)
         if cache is not None:
             reader.use_cache(cache)
-        loader = _make_loader(config, manifest, reader)
+        loader = SampledLoader(
+            reader,
+            manifest.training_rows,
+            tasks=[],
+            sort_by_intensity=config.data.sort_by_intensity,
+            stack_telescope_images=config.data.stack_telescope_images,
+        )
         found = {}
         for name, path in models.items():
             network = load_network(Path(path))
@@ -54,18 +58,8 @@ def measure_whole_paths(
     return found
 
 
-def _make_loader(config: RunConfig, manifest: Manifest, reader: BatchReader) -> SampledLoader:
-    return SampledLoader(
-        reader,
-        manifest.training_rows,
-        tasks=[],
-        sort_by_intensity=config.data.sort_by_intensity,
-        stack_telescope_images=config.data.stack_telescope_images,
-    )
-
-
 def path_rate(loader: SampledLoader, network: Network, batch_size: int, seconds: float) -> float:
-    """Images a second of reading, mapping and classifying events in random order.
+    """Measure images a second of reading, mapping and classifying events in random order.
 
     Parameters
     ----------
@@ -80,11 +74,13 @@ def path_rate(loader: SampledLoader, network: Network, batch_size: int, seconds:
     """
     rng = np.random.default_rng(0)
     n_events = len(loader.rows)
+    # Networks that are not of TensorFlow take arrays.
+    takes_arrays = type(network).__module__.startswith("cherenkov_mlops")
 
     def classify_batch() -> None:
         places = rng.integers(n_events, size=batch_size)
         images = loader.read_features(places)
-        only_values(network(images if _takes_arrays(network) else as_tensor(images)))
+        only_values(network(images if takes_arrays else tf.convert_to_tensor(images, tf.float32)))
 
     for _ in range(WARM_UP_BATCHES):
         classify_batch()
@@ -93,11 +89,6 @@ def path_rate(loader: SampledLoader, network: Network, batch_size: int, seconds:
         classify_batch()
         n_done += batch_size
     return n_done / passed
-
-
-def _takes_arrays(network: Network) -> bool:
-    """Whether it is not of TensorFlow."""
-    return type(network).__module__.startswith("cherenkov_mlops")
 
 
 if __name__ == "__main__":

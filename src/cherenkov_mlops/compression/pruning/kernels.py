@@ -1,10 +1,13 @@
-"""What can be pruned of a network: the kernels of its layers, nested ones too."""
+"""What can be pruned of a network, its kernels, and how their weights are held at zero."""
 
 import logging
-from collections.abc import Container, Iterator
+from collections.abc import Mapping
 from itertools import chain, count
 
 import keras
+import numpy as np
+
+from cherenkov_mlops.compression.graph import all_layers, has_own_weights
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ NEVER = (
 
 
 def find_kernels(model: keras.Model, *, with_last: bool = False) -> dict[str, keras.Variable]:
-    """Name -> kernel of all layers that can be pruned, in the order of the network.
+    """Find the kernels that can be pruned: name -> kernel, in the order of the network.
 
     A layer with weights of its own that is not known is left out with a warning.
 
@@ -45,46 +48,72 @@ def find_kernels(model: keras.Model, *, with_last: bool = False) -> dict[str, ke
     """
     found: dict[str, keras.Variable] = {}
     last: list[str] = []
-    for layer in _walk(model, set()):
-        attributes = _kernel_names(layer)
-        if not attributes:
+    for layer in all_layers(model):
+        kind = next((kind for kind in type(layer).__mro__ if kind in KERNELS), None)
+        if kind is None:
+            if has_own_weights(layer) and not isinstance(layer, NEVER):
+                log.warning(
+                    "pruning: layer %s (%s) stays dense: which of its weights could go is not "
+                    "known",
+                    layer.name,
+                    type(layer).__name__,
+                )
             continue
+        # Forgotten when another kernel follows: only the last layer's are the last.
         last = []
-        for attribute in attributes:
-            plain = layer.name if len(attributes) == 1 else f"{layer.name}.{attribute}"
-            name = _unused(plain, found)
+        for attribute in KERNELS[kind]:
+            plain = layer.name if len(KERNELS[kind]) == 1 else f"{layer.name}.{attribute}"
+            # With a number where layers in different parts of a network share a name.
+            names = chain([plain], (f"{plain}_{number}" for number in count(2)))
+            name = next(each for each in names if each not in found)
             found[name] = getattr(layer, attribute)
             last.append(name)
     return {name: kernel for name, kernel in found.items() if with_last or name not in last}
 
 
-def _walk(layer: keras.layers.Layer, seen: set[int]) -> Iterator[keras.layers.Layer]:
-    """All layers below one, each once, in the order in which they were put together.
+class HeldAtZero(keras.constraints.Constraint):
+    """Multiplies a kernel by a mask after each step of the optimizer.
 
-    ``_flatten_layers`` turns the order of nested models around.
+    It is a constraint of the variable, not of its layer: the saved model does not know of it.
+    Inside the optimizer's own update it works on several devices, with XLA and with several steps
+    an execution. An earlier constraint of the kernel is applied before.
+
+    Parameters
+    ----------
+    kernel : keras.Variable
+        The kernel; it becomes the constraint of it.
+
+    Attributes
+    ----------
+    mask : keras.Variable
+        1 where a weight may learn, 0 where it is held; shape and type of the kernel.
     """
-    for each in layer._layers:
-        if id(each) not in seen:
-            seen.add(id(each))
-            yield each
-            yield from _walk(each, seen)
+
+    def __init__(self, kernel: keras.Variable):
+        self.kernel, self.inner = kernel, kernel.constraint
+        ones = np.ones(kernel.shape, dtype=np.float32)
+        self.mask = keras.Variable(ones, trainable=False, dtype=kernel.dtype, name="mask")
+        kernel.constraint = self
+
+    def __call__(self, weights):
+        """The weights that stay, and zeros."""
+        # The layer's own constraint first: it may make something of a zero.
+        if self.inner is not None:
+            weights = self.inner(weights)
+        return weights * keras.ops.cast(self.mask, weights.dtype)
+
+    def hold(self, mask: np.ndarray) -> None:
+        """Take a new mask, and set what it holds to zero."""
+        self.mask.assign(mask.astype(np.float32))
+        self.kernel.assign(np.asarray(self.kernel) * mask)
 
 
-def _unused(name: str, taken: Container[str]) -> str:
-    """The name, with a number where layers in different parts of a network share it."""
-    names = chain([name], (f"{name}_{number}" for number in count(2)))
-    return next(each for each in names if each not in taken)
-
-
-def _kernel_names(layer: keras.layers.Layer) -> tuple[str, ...]:
-    """Attributes with kernels; empty if there is nothing to prune."""
-    kind = next((kind for kind in type(layer).__mro__ if kind in KERNELS), None)
-    if kind is not None:
-        return KERNELS[kind]
-    if layer._trainable_variables and not isinstance(layer, NEVER):
-        log.warning(
-            "pruning: layer %s (%s) stays dense: which of its weights could go is not known",
-            layer.name,
-            type(layer).__name__,
-        )
-    return ()
+def hold_zeros(kernels: Mapping[str, keras.Variable]) -> int:
+    """Hold at zero what is zero already, in a network that was pruned before; number of weights."""
+    n_held = 0
+    for kernel in kernels.values():
+        mask = np.asarray(kernel) != 0
+        if not mask.all():
+            HeldAtZero(kernel).hold(mask)
+            n_held += int(mask.size - np.count_nonzero(mask))
+    return n_held

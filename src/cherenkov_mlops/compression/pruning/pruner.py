@@ -1,4 +1,4 @@
-"""The callback that computes masks when they are due, and says how sparse the network is."""
+"""Magnitude pruning: which weights go, and the callback that holds them at zero when it is due."""
 
 import logging
 from collections.abc import Mapping
@@ -9,15 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cherenkov_mlops.compression.pruning.constraint import HeldAtZero
-from cherenkov_mlops.compression.pruning.kernels import find_kernels
-from cherenkov_mlops.compression.pruning.masks import (
-    fits_groups,
-    mask_blocks,
-    mask_groups,
-    mask_weights,
-    share_sparsity,
-)
+from cherenkov_mlops.compression.pruning.kernels import HeldAtZero, find_kernels
 from cherenkov_mlops.compression.pruning.plan import Plan
 from cherenkov_mlops.errors import UserError
 
@@ -58,12 +50,8 @@ class Pruner(keras.callbacks.Callback):
         kernels = find_kernels(model)
         self._final = self._own_sparsities(list(kernels))
         for name, kernel in kernels.items():
-            if any(fnmatch(name, pattern) for pattern in self.plan.exclude):
-                continue
-            if self.plan.structure == "2:4" and not fits_groups(kernel.shape):
-                log.info("pruning: %s stays dense: its inputs are no groups of four", name)
-                continue
-            self._held[name] = HeldAtZero(kernel)
+            if not any(fnmatch(name, pattern) for pattern in self.plan.exclude):
+                self._held[name] = HeldAtZero(kernel)
         if not self._held:
             raise UserError(
                 "pruning: expected at least one layer to prune, got none; the model has "
@@ -72,6 +60,7 @@ class Pruner(keras.callbacks.Callback):
         self._thresholds = dict.fromkeys(self._held, 0.0)
 
     def _own_sparsities(self, names: list[str]) -> dict[str, float]:
+        """Final sparsity of the layers that have one of their own; all patterns have to fit."""
         patterns = [("layers", pattern) for pattern, _ in self.plan.final_of_layers]
         for key, pattern in [*patterns, *(("exclude", each) for each in self.plan.exclude)]:
             if not any(fnmatch(name, pattern) for name in names):
@@ -103,6 +92,7 @@ class Pruner(keras.callbacks.Callback):
 
     def get_state(self) -> dict[str, Any]:
         """What has to be known after an interruption."""
+        # One bit a weight: thirty times less than the weights themselves.
         masks = {name: np.packbits(np.asarray(held.mask) != 0) for name, held in self._held.items()}
         ends = {"begin": self.plan.schedule.begin, "end": self.plan.schedule.end}
         return {"masks": masks, "thresholds": self._thresholds, **ends}
@@ -118,6 +108,7 @@ class Pruner(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Compute the first masks, if pruning begins at once."""
+        # The optimizer counts the steps of all attempts: after an interruption they go on.
         self.step = int(np.asarray(self.model.optimizer.iterations))
         if self.step == 0 and self.plan.schedule.is_due(-1, 0):
             self._prune()
@@ -143,8 +134,16 @@ class Pruner(keras.callbacks.Callback):
 
     def _prune(self) -> None:
         weights = {name: np.asarray(held.kernel) for name, held in self._held.items()}
-        for name, sparsity in self._targets(weights).items():
-            mask, self._thresholds[name] = self._mask(weights[name], sparsity)
+        # Sparsities at this step: layers with a final one of their own, then all others.
+        targets = {name: self._sparsity_of(name) for name in self._final if name in weights}
+        others = {name: values for name, values in weights.items() if name not in targets}
+        sparsity = self.plan.schedule.sparsity(self.step)
+        if self.plan.scope == "model" and others:
+            targets |= share_sparsity(others, sparsity, self.plan.max_layer_sparsity)
+        else:
+            targets |= dict.fromkeys(others, sparsity)
+        for name, target in targets.items():
+            mask, self._thresholds[name] = mask_weights(weights[name], target)
             self._held[name].hold(mask)
 
     def _sparsity_of(self, name: str) -> float:
@@ -153,23 +152,6 @@ class Pruner(keras.callbacks.Callback):
         final = self._final.get(name, schedule.final)
         return replace(schedule, final=final).sparsity(self.step)
 
-    def _targets(self, weights: Mapping[str, np.ndarray]) -> dict[str, float]:
-        """Name -> sparsity at this step."""
-        targets = {name: self._sparsity_of(name) for name in self._final if name in weights}
-        others = {name: values for name, values in weights.items() if name not in targets}
-        sparsity = self.plan.schedule.sparsity(self.step)
-        if self.plan.scope == "model" and others:
-            return targets | share_sparsity(others, sparsity, self.plan.max_layer_sparsity)
-        return targets | dict.fromkeys(others, sparsity)
-
-    def _mask(self, weights: np.ndarray, sparsity: float) -> tuple[np.ndarray, float]:
-        if self.plan.structure == "2:4":
-            mask = mask_groups(weights)
-            return mask, float(np.abs(weights[mask]).min())
-        if self.plan.structure == "blocks":
-            return mask_blocks(weights, sparsity, self.plan.block)
-        return mask_weights(weights, sparsity)
-
 
 def list_some(names: list[str], n_shown: int = 6) -> str:
     """The first and the last of many names, as text; deep networks have a hundred."""
@@ -177,3 +159,77 @@ def list_some(names: list[str], n_shown: int = 6) -> str:
         return ", ".join(names)
     half = n_shown // 2
     return f"{', '.join(names[:half])}, ..., {', '.join(names[-half:])} ({len(names)} in all)"
+
+
+def count_kept(n: int, sparsity: float) -> int:
+    """Number of weights that stay; at least one, as in tensorflow_model_optimization."""
+    # In float32 as there, so that the same weights stay.
+    return int(max(np.round(np.float32(n) * (1 - np.float32(sparsity))), 1))
+
+
+def mask_weights(weights: np.ndarray, sparsity: float) -> tuple[np.ndarray, float]:
+    """Mask of the largest weights, and the smallest magnitude among them.
+
+    Parameters
+    ----------
+    weights : array
+        Any shape.
+    sparsity : float
+        Share that is masked, 0 to 1; exact to one weight.
+    """
+    flat = np.abs(weights).reshape(-1)
+    first = flat.size - count_kept(flat.size, sparsity)
+    # Stable, so that equal magnitudes give the same mask on any machine.
+    order = np.argsort(flat, kind="stable")
+    mask = np.zeros(flat.size, dtype=bool)
+    mask[order[first:]] = True
+    return mask.reshape(weights.shape), float(flat[order[first]])
+
+
+def share_sparsity(
+    weights: Mapping[str, np.ndarray], sparsity: float, cap: float
+) -> dict[str, float]:
+    """Name -> sparsity of each kernel, by one threshold for all of them.
+
+    No kernel gets sparser than ``cap``: one threshold alone would empty layers of small weights.
+    What a capped one keeps more, the others keep less, so that all together have the sparsity.
+
+    Parameters
+    ----------
+    weights : mapping of str to array
+        Kernels by name.
+    sparsity, cap : float
+        Of all of them, and of the sparsest one.
+    """
+    # Cap what the common threshold makes too sparse, spread what is left over the others, and look
+    # again, for their threshold has risen.
+    magnitudes = {name: np.sort(np.abs(values), axis=None) for name, values in weights.items()}
+    n_weights = sum(map(len, magnitudes.values()))
+    n_zero = n_weights - count_kept(n_weights, sparsity)
+    capped: dict[str, int] = {}
+    while True:
+        free = {name: values for name, values in magnitudes.items() if name not in capped}
+        left = n_zero - sum(capped.values())
+        zeros = _split_by_threshold(free, max(left, 0))
+        over = {
+            name: limit
+            for name, values in free.items()
+            if zeros[name] > (limit := len(values) - count_kept(len(values), cap))
+        }
+        if not over:
+            counts = capped | zeros
+            return {name: counts[name] / len(values) for name, values in magnitudes.items()}
+        capped |= over
+
+
+def _split_by_threshold(magnitudes: Mapping[str, np.ndarray], n_zero: int) -> dict[str, int]:
+    """Name -> number of weights below the threshold that ``n_zero`` of all weights are below."""
+    if not magnitudes:
+        return {}
+    # All weights in one row; the owner of a place is the number of its kernel.
+    every = np.concatenate(list(magnitudes.values()))
+    n_zero = min(n_zero, every.size)
+    owner = np.repeat(np.arange(len(magnitudes)), [len(values) for values in magnitudes.values()])
+    smallest = np.argsort(every, kind="stable")[:n_zero]
+    counts = np.bincount(owner[smallest], minlength=len(magnitudes))
+    return dict(zip(magnitudes, map(int, counts), strict=True))

@@ -1,1 +1,1 @@
-"""Training for 8-bit numbers, and exports of fewer bits."""
+"""Networks that compute in 8 bits: trained to, or with ranges found after the training."""

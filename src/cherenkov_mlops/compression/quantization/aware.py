@@ -2,19 +2,19 @@
 
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from cherenkov_mlops.compression.flattening import flatten
-from cherenkov_mlops.compression.quantization.layers import (
+from cherenkov_mlops.compression.graph import calls_in, flatten, source_of
+from cherenkov_mlops.compression.quantization.rounding import (
+    FIXED_RANGES,
     ImageMean,
+    Range,
     RoundedKernel,
     RoundedNormalization,
 )
-from cherenkov_mlops.compression.quantization.ranges import FIXED_RANGES, Range
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.models.builder import load_model_file
 
@@ -46,7 +46,8 @@ FUSED = ("relu", "relu6")
 
 
 def make_aware(model: keras.Model, momentum: float) -> keras.Model:
-    """The model with kernels and values rounded to 8 bits, in one flat graph of the same weights.
+    """Make the model whose kernels and values are rounded to 8 bits,
+    in one flat graph of the same weights.
 
     The given model stays as it is, and learns what the new one learns. Kernels are rounded
     symmetrically about 0, which stays 0. Values are rounded after every operation, for an
@@ -71,17 +72,18 @@ def make_aware(model: keras.Model, momentum: float) -> keras.Model:
     given = flat.inputs[0]
     images = keras.Input(batch_shape=given.shape, dtype=given.dtype, name=given.name)
     rounded = Range(momentum=momentum, name=IMAGES_RANGE)(images)
+    # Flattened twice: the first graph shows what feeds a ReLU, before anything is replaced.
     whole = keras.Model(images, flat(rounded), name=model.name)
     return flatten(whole, _Replacing(flat, momentum), what="quantization")
 
 
 def load_aware(path: Path) -> keras.Model:
-    """A model of ``make_aware`` from its file; ``UserError`` if the file is not one."""
+    """Read a model of ``make_aware``; raise UserError if the file is not one."""
     return load_model_file(path)
 
 
 def without_optimizer(model: keras.Model) -> keras.Model:
-    """The same flat graph, not compiled, so that its file holds no state of an optimizer."""
+    """Make the same flat graph, not compiled, so that its file holds no state of an optimizer."""
     return keras.Model(model.input, model.output, name=model.name)
 
 
@@ -91,10 +93,16 @@ class _Replacing:
     def __init__(self, flat: keras.Model, momentum: float):
         self.momentum = momentum
         self._made: dict[int, Callable] = {}
+        # Id of a tensor -> the step between two of its values, where it is rounded.
         self._steps: dict[int, keras.KerasTensor] = {}
         self._values: list[keras.KerasTensor] = []
-        self._fused = _feeding_relu(flat)
-        self._last = {id(output._keras_history.operation) for output in flat.outputs}
+        behind: dict[int, list[keras.Operation]] = {}
+        for call in calls_in(flat):
+            for before in call.parent_nodes:
+                behind.setdefault(id(before.operation), []).append(call.operation)
+        # Operations that LiteRT computes together with the ReLU behind them.
+        self._fused = {key for key, each in behind.items() if len(each) == 1 and _is_relu(each[0])}
+        self._last = {id(source_of(output)) for output in flat.outputs}
 
     def __call__(self, operation: keras.Operation) -> Callable:
         if id(operation) not in self._made:
@@ -105,7 +113,12 @@ class _Replacing:
     def _call(self, parts: list[Callable], *args: Any, **kwargs: Any) -> Any:
         """What the parts give, called one after the other."""
         before = args[0]
-        value = self._call_first(parts[0], *args, **kwargs)
+        step = self._steps.get(id(before))
+        if not isinstance(parts[0], keras.layers.Wrapper):
+            value = parts[0](*args, **kwargs)
+        else:
+            # What a call says of training and masks is for Keras' own bookkeeping.
+            value = parts[0](before) if step is None else parts[0](before, step)
         for part in parts:
             if part is not parts[0]:
                 before, value = value, part(value)
@@ -117,20 +130,11 @@ class _Replacing:
         self._values.append(value)
         return value
 
-    def _call_first(self, part: Callable, *args: Any, **kwargs: Any) -> Any:
-        if not isinstance(part, keras.layers.Wrapper):
-            return part(*args, **kwargs)
-        # What a call says of training and masks is for Keras' own bookkeeping.
-        step = self._steps.get(id(args[0]))
-        return part(args[0]) if step is None else part(args[0], step)
-
     def _parts(self, operation: keras.Operation) -> list[Callable]:
         """What is called one after the other."""
         kind, name = type(operation), operation.name
         if kind in KERNELS and _is_usual(operation):
-            activation = _activation_of(operation)
-            first = RoundedKernel(operation, name=name)
-            return [first, *self._activate(activation, operation)]
+            return [RoundedKernel(operation, name=name), *self._activate(operation)]
         if kind is keras.layers.BatchNormalization and _is_usual(operation):
             return [RoundedNormalization(operation, name=name), *self._range(operation)]
         if kind is keras.layers.GlobalAveragePooling2D and not operation.keepdims:
@@ -143,7 +147,9 @@ class _Replacing:
             return [operation, *self._range(operation, FIXED_RANGES[activation])]
         raise _refusal(operation)
 
-    def _activate(self, activation: str, operation: keras.Operation) -> list[Callable]:
+    def _activate(self, operation: keras.Operation) -> list[Callable]:
+        """What is called behind a rounded kernel, which has lost its activation."""
+        activation = _activation_of(operation)
         if activation == "linear":
             return self._range(operation)
         layer = keras.layers.Activation(activation, name=f"{operation.name}_{activation}")
@@ -157,23 +163,11 @@ class _Replacing:
     def _range(
         self, operation: keras.Operation, fixed: tuple[float, float] | None = None
     ) -> list[Range]:
+        # The last softmax is left alone: LiteRT rounds it to 1/256.
         is_last = id(operation) in self._last
         if id(operation) in self._fused or (fixed and is_last):
             return []
         return [Range(fixed, self.momentum, name=f"{operation.name}_range")]
-
-
-def _feeding_relu(flat: keras.Model) -> set[int]:
-    """Ids of operations that LiteRT computes together with the ReLU behind them."""
-    behind: dict[int, list[keras.Operation]] = {}
-    for node in chain.from_iterable(flat._nodes_by_depth.values()):
-        for before in node.parent_nodes:
-            behind.setdefault(id(before.operation), []).append(node.operation)
-    return {
-        key
-        for key, operations in behind.items()
-        if len(operations) == 1 and _is_relu(operations[0])
-    }
 
 
 def _is_relu(operation: keras.Operation) -> bool:
