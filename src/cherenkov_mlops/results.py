@@ -33,6 +33,8 @@ _TRAINING_FIGURES_1 = (
     "logged_metrics",
     "logged_quantities",
 )
+#: Sections of a task that hold arrays.
+_ARRAYS = ("replicates", "figures")
 _MAX_SHOWN_VALUE = 40
 
 type Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -423,12 +425,11 @@ def results_from_json(text: str, source: str) -> Results:
     _refuse_what_no_page_can_do_without(content, source)
 
     # Null stands for NaN where arrays of numbers are expected.
-    for task in content["tasks"].values():
-        for name in ("replicates", "figures"):
-            task[name] = _null_to_nan(task.get(name, {}))
-    content["figures"] = _null_to_nan(content.get("figures", {}))
-    training = content.get("training", {})
-    training["history"] = _null_to_nan(training.get("history"), top=True)
+    arrays = [(task, name) for task in content["tasks"].values() for name in _ARRAYS]
+    arrays += [(content, "figures"), (content.get("training", {}), "history")]
+    for section, name in arrays:
+        if isinstance(section.get(name), dict):
+            section[name] = _null_to_nan(section[name])
 
     results, gaps = _validate(content)
     wrong = [gap.path for gap in gaps]
@@ -526,12 +527,12 @@ def _is_time(value: Any) -> bool:
     return True
 
 
-def _null_to_nan(content: Any, top: bool = False) -> Any:
+def _null_to_nan(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _null_to_nan(value) for key, value in content.items()}
     if isinstance(content, list):
         return [_null_to_nan(value) for value in content]
-    return math.nan if content is None and not top else content
+    return math.nan if content is None else content
 
 
 def _validate(content: dict[str, Any]) -> tuple[Results, list[Gap]]:

@@ -164,7 +164,8 @@ def test_one_lost_value_is_one_gap_that_strict_refuses(sound, path, value, place
     assert "\n" not in str(caught.value)
     # What is left is complete in itself: it can be written and read again.
     again = results_from_json(json.dumps(results_to_json(mended)), "metrics.json")
-    assert {gap.path for gap in again.gaps} <= {gap.path for gap in gaps}
+    known = [gap.path for gap in gaps]
+    assert all(any(gap.path[: len(path)] == path for path in known) for gap in again.gaps)
 
 
 @pytest.mark.parametrize(("path", "value", "place"), SHOWN, ids=lambda item: str(item)[:60])
