@@ -66,7 +66,6 @@ def describe_data(
             "schema_version": SCHEMA_VERSION,
             "run": {
                 "name": config.run.name,
-                "task": config.tasks[0],
                 "tasks": config.tasks,
                 "mode": config.data.mode,
                 "created": timestamp(),

@@ -13,6 +13,7 @@ from cherenkov_mlops.reporting.svg import VARIABLES, figure_svg
 from cherenkov_mlops.reporting.tables import MISSING, format_number
 from cherenkov_mlops.reporting.views import RunView
 from cherenkov_mlops.results import Results, plain_values
+from cherenkov_mlops.tasks import TASKS
 
 _SETS = {"training": "train", "validation": "validation"}
 _MEGABYTE = 1e6
@@ -34,6 +35,7 @@ def render_data_page(description: dict[str, Any]) -> str:
         "view": view,
         "item": item,
         "created": view.run.created,
+        "tasks": ", ".join(TASKS[name].title for name in description["run"]["tasks"]),
         "camera": description["camera"],
         "unit": "image" if view.run.mode == "mono" else "shower",
         "cards": _cards(description),
