@@ -92,39 +92,44 @@ class RunDir:
         return self.path / "run.json"
 
     @property
+    def prepare_dir(self) -> Path:
+        """All that preparing writes."""
+        return self.path / "prepare"
+
+    @property
     def manifest(self) -> Path:
         """Files, digests, counts after each cut, and the split."""
-        return self.path / "prepare" / "manifest.json"
+        return self.prepare_dir / "manifest.json"
 
     @property
     def split(self) -> Path:
         """Row numbers of the training and the validation set."""
-        return self.path / "prepare" / "split.npz"
+        return self.prepare_dir / "split.npz"
 
     @property
     def data_description(self) -> Path:
         """Distributions of the training files."""
-        return self.path / "prepare" / "data.json"
+        return self.prepare_dir / "data.json"
 
     @property
     def data_page(self) -> Path:
         """The page about the training files, made from `data_description`."""
-        return self.path / "prepare" / "data.html"
+        return self.prepare_dir / "data.html"
 
     @property
     def untrained_model(self) -> Path:
         """Model as built by ``prepare``."""
-        return self.path / "prepare" / "model.keras"
+        return self.prepare_dir / "model.keras"
 
     @property
     def custom_model(self) -> Path:
         """Copy of the Python file of a custom model."""
-        return self.path / "prepare" / "custom_model.py"
+        return self.prepare_dir / "custom_model.py"
 
     @property
     def model_summary(self) -> Path:
         """Keras' summary of the model."""
-        return self.path / "prepare" / "model_summary.txt"
+        return self.prepare_dir / "model_summary.txt"
 
     @property
     def train_dir(self) -> Path:

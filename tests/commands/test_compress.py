@@ -50,8 +50,8 @@ def exports(request, completed_runs, tmp_path_factory):
 def predictions(config, run_dir, dl1_file):
     """Scores, or log10 of the energies, of the gammas."""
     dl2 = run_dir.dl2(dl1_file, "signal")
-    events, _ = read_events(dl2, config.task, "mono", signal=True)
-    return events["gh_score"] if config.task == "type" else np.log10(events["reco_energy"])
+    events, _ = read_events(dl2, config.tasks[0], "mono", signal=True)
+    return events["gh_score"] if config.tasks[0] == "type" else np.log10(events["reco_energy"])
 
 
 def test_exports_are_runs_that_are_tested_with_them(exports, dl1_files, tmp_path, monkeypatch):
@@ -65,7 +65,7 @@ def test_exports_are_runs_that_are_tested_with_them(exports, dl1_files, tmp_path
             return runtime(path)
 
         monkeypatch.setitem(networks.RUNTIMES, suffix, note)
-    forms = FORMATS[config.task]
+    forms = FORMATS[config.tasks[0]]
     for kind, each in zip(forms, made, strict=True):
         assert each.run_dir.path == run_dir.path.with_name(f"base_{kind}")
         export_config, export_dir = open_run(each.run_dir.path)

@@ -18,6 +18,7 @@ from cherenkov_mlops.results import (
     Provenance,
     Training,
 )
+from cherenkov_mlops.tasks import TASKS
 from synthetic import SETTINGS, make_events, make_results, only_task
 
 
@@ -32,7 +33,7 @@ def test_a_sound_run_has_none(run):
 
 
 def _evaluate(run, events, name):
-    metrics, replicates = evaluate_metrics(events, name, SETTINGS)
+    metrics, replicates = evaluate_metrics(events, TASKS[name].kind, SETTINGS)
     values = {key: Measured.model_validate(entry) for key, entry in metrics.items()}
     run.tasks[name].metrics, run.tasks[name].replicates = values, replicates
 

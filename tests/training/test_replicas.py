@@ -34,7 +34,7 @@ from cherenkov_mlops.stages import test, train
 from interrupted import Broken, break_off_after
 
 config, run_dir = open_run(Path(sys.argv[1]))
-if config.task == "type":
+if config.tasks[0] == "type":
     with pytest.MonkeyPatch.context() as patch:
         break_off_after(patch, 16)
         try:
@@ -42,7 +42,7 @@ if config.task == "type":
         except Broken:
             print("broken off")
 train.run(config, run_dir)
-if config.task == "energy":
+if config.tasks[0] == "energy":
     test.run(config, run_dir)
 """
 

@@ -9,8 +9,8 @@ from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.metrics import Metric, metrics_of
+from cherenkov_mlops.models.keras_model import tested_model
 from cherenkov_mlops.pipeline.lifecycle import is_made
-from cherenkov_mlops.prediction.companions import tested_model
 from cherenkov_mlops.results import Results, read_results
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.tasks import TASKS

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cherenkov_mlops.config.model_section import OPTIONS_OF_TYPE, ModelSection
+from cherenkov_mlops.config.model_section import MODEL_TYPES, ModelSection
 from cherenkov_mlops.config.words import fields_of, show
 from cherenkov_mlops.tasks import TASKS
 
@@ -108,9 +108,9 @@ def check_model_options(ask: Ask) -> Found:
     kind = ask("model.type")
     for name, info in fields_of(ModelSection).items():
         unset = (None, info.get_default())
-        if name == "type" or name in OPTIONS_OF_TYPE[kind] or ask(f"model.{name}") in unset:
+        if name == "type" or name in MODEL_TYPES[kind] or ask(f"model.{name}") in unset:
             continue
-        owners = " and ".join(owner for owner in OPTIONS_OF_TYPE if name in OPTIONS_OF_TYPE[owner])
+        owners = " and ".join(owner for owner in MODEL_TYPES if name in MODEL_TYPES[owner])
         yield f"model.{name}", f"belongs to model type {owners}, got type {kind}; leave it out"
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from cherenkov_mlops.config.data_section import DataSection
 from cherenkov_mlops.config.files import read_file
-from cherenkov_mlops.config.model_section import OPTIONS_OF_TYPE
+from cherenkov_mlops.config.model_section import MODEL_TYPES
 from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.config.train_section import PruningSection, TrainSection
 from cherenkov_mlops.config.words import fields_of
 from cherenkov_mlops.errors import ConfigError
 
-MODEL_TYPES = {"CustomModel": "custom", "LoadedModel": "loaded"}
+OLD_TYPES = {"CustomModel": "custom", "LoadedModel": "loaded"}
 READERS = ("DLDataReader", "DLImageReader")
 LABELS = ("signal", "background")
 MODELS = ("CTLearnModel", "SingleCNN", "ResNet", "LoadedModel")
@@ -124,7 +124,7 @@ def _model_type_first(old: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _convert_model_type(conversion: Conversion, key: str, value: Any) -> None:
-    kind = MODEL_TYPES.get(str(value), value)
+    kind = OLD_TYPES.get(str(value), value)
     before = conversion.values.get("model", {}).get("type")
     if before is None:
         conversion.put("model.type", kind)
@@ -161,7 +161,7 @@ def _new_key(conversion: Conversion, owner: str, option: str) -> str:
     if owner == "TableQualityQuery" and option == "quality_criteria":
         return "data.quality_criteria"
     kind = conversion.values.get("model", {}).get("type", "ResNet")
-    if owner in MODELS and option in OPTIONS_OF_TYPE.get(kind, ()):
+    if owner in MODELS and option in MODEL_TYPES.get(kind, ()):
         return f"model.{option}"
     return f"ctlearn.{owner}.{option}"
 

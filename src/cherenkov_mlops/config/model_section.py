@@ -2,16 +2,21 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_serializer
+from pydantic import AfterValidator, Field, model_serializer
 
-from cherenkov_mlops.config.base import FilePath, Section, TaskName
+from cherenkov_mlops.config.base import Expected, FilePath, Section, TaskName
+from cherenkov_mlops.registry import Registry
 
 Neurons = Annotated[int, Field(ge=1)]
 
 _HEAD = ("head_layers", "head_activation_function")
 _ATTENTION = ("attention_mechanism", "attention_reduction_ratio")
-OPTIONS_OF_TYPE: dict[str, tuple[str, ...]] = {
-    "SingleCNN": (
+#: Name of a model type -> keys of the section ``model``, beside ``type``, that it knows. Other
+#: packages add theirs by ``models.base.add_model``.
+MODEL_TYPES: Registry[tuple[str, ...]] = Registry("model type")
+MODEL_TYPES.add(
+    "SingleCNN",
+    (
         "architecture",
         "pooling_type",
         "pooling_parameters",
@@ -20,11 +25,20 @@ OPTIONS_OF_TYPE: dict[str, tuple[str, ...]] = {
         *_ATTENTION,
         *_HEAD,
     ),
-    "ResNet": ("architecture", "residual_block_type", *_ATTENTION, *_HEAD),
-    "custom": ("file", "class", "options", "trainable_backbone", *_HEAD),
-    "loaded": ("load_model_from", "overwrite_head", "trainable_backbone", *_HEAD),
-}
-"""YAML keys of the ``model`` section, besides ``type``, that each model type knows."""
+)
+MODEL_TYPES.add("ResNet", ("architecture", "residual_block_type", *_ATTENTION, *_HEAD))
+MODEL_TYPES.add("custom", ("file", "class", "options", "trainable_backbone", *_HEAD))
+MODEL_TYPES.add("loaded", ("load_model_from", "overwrite_head", "trainable_backbone", *_HEAD))
+
+
+def _is_model_type(name: str) -> str:
+    if name not in MODEL_TYPES:
+        raise ValueError("unknown model type")
+    return name
+
+
+ModelName = Annotated[str, AfterValidator(_is_model_type), Expected(names=MODEL_TYPES)]
+"""Name of a model type; which there are, the registry says when a configuration is checked."""
 
 # CTLearn has these options, but its layers are dropped and the data rejected afterwards.
 BROKEN_OPTIONS = ("init_layer", "init_max_pool", "init_padding")
@@ -55,10 +69,10 @@ class PoolingParameters(Section):
 class ModelSection(Section):
     """The network; an option left at null keeps the default of CTLearn or of the model."""
 
-    type: Literal["SingleCNN", "ResNet", "custom", "loaded"] = Field(
+    type: ModelName = Field(
         "ResNet",
         description="CTLearn's SingleCNN (fast) or ResNet, your own class from a Python file "
-        "(custom), or a trained model to go on from (loaded).",
+        "(custom), or a trained model to go on from (loaded); or a type of another package.",
     )
     architecture: list[ArchitectureBlock] | None = Field(
         None,
@@ -96,7 +110,7 @@ class ModelSection(Section):
         None, alias="class", min_length=1, description="custom: name of the class in that file."
     )
     options: dict[str, Any] = Field(
-        {}, description="custom: options that are passed to the class unchanged."
+        {}, description="custom, and types of other packages: options that are passed on unchanged."
     )
     load_model_from: FilePath | None = Field(
         None, description="loaded: trained .keras file to go on from."
@@ -111,5 +125,5 @@ class ModelSection(Section):
     @model_serializer(mode="wrap")
     def _without_other_types(self, serialize: Any) -> dict[str, Any]:
         # Defaults of another type would be refused when the dumped section is read again.
-        own = ("type", *OPTIONS_OF_TYPE[self.type])
+        own = ("type", *MODEL_TYPES[self.type])
         return {key: value for key, value in serialize(self).items() if key in own}

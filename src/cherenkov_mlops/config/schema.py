@@ -166,11 +166,6 @@ class RunConfig(Section):
         return name_tasks(values)
 
     @property
-    def task(self) -> str:
-        """The task of a run that has one."""
-        return self.tasks[0]
-
-    @property
     def run_path(self) -> Path:
         """Run folder, ``<run.dir>/<run.name>``."""
         return self.run.dir / self.run.name

@@ -8,7 +8,12 @@ from collections.abc import Callable, Mapping
 from cherenkov_mlops.metrics.base import metric
 
 #: Measured only when it is asked for: results without them are complete.
-MEASURED_ON_REQUEST = ("latency_ms", "throughput_hz", "peak_memory_mb")
+MEASURED_ON_REQUEST = (
+    "latency_ms",
+    "throughput_hz",
+    "peak_memory_mb",
+    "model_size_packed_mb",
+)
 
 
 def fact(facts: Mapping[str, float | None], name: str) -> float:

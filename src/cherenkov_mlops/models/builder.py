@@ -50,7 +50,7 @@ def build_model(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
 
 def _build_shipped(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
     model_class = SHIPPED_MODELS[config.model.type]
-    return model_class(input_shape, [config.task], config=base_traits(config)).model
+    return model_class(input_shape, list(config.tasks), config=base_traits(config)).model
 
 
 def _build_loaded(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
@@ -70,14 +70,14 @@ def _build_loaded(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Mode
     }
     options = {name: options[name] for name in options if name in LoadedModel.class_trait_names()}
     traits = Config({"LoadedModel": options})
-    return LoadedModel(input_shape, [config.task], config=traits).model
+    return LoadedModel(input_shape, list(config.tasks), config=traits).model
 
 
 def _build_custom(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
     model_class = find_custom_class(config, import_model_file(config.model.file))
     options = {**model_traits(config), **(config.model.options or {})}
     try:
-        built = model_class(input_shape=input_shape, tasks=[config.task], **options)
+        built = model_class(input_shape=input_shape, tasks=list(config.tasks), **options)
     except TypeError as error:
         raise UserError(
             f"{config.locate('model.class')}: {config.model.file}: {config.model.class_name}: "
@@ -150,12 +150,9 @@ def load_model_file(path: Path, *, compiled: bool = False) -> keras.Model:
 
 
 def check_model(model: keras.Model, config: RunConfig, input_shape: tuple[int, ...]) -> None:
-    """Pass silently if the model fits the images and the task.
+    """Raise UserError unless the model fits the images and the tasks.
 
-    Raises
-    ------
-    UserError
-        Input shape, output name or size, or values of a forward pass are not as expected.
+    Input shape, output names and sizes, and values of a forward pass are looked at.
     """
     where = f"{config.locate('model')}: model {config.model.type}"
     if tuple(model.input_shape[1:]) != tuple(input_shape):
@@ -165,19 +162,22 @@ def check_model(model: keras.Model, config: RunConfig, input_shape: tuple[int, .
         )
     images = np.random.default_rng(0).normal(size=(2, *input_shape)).astype(np.float32)
     output = model(images, training=False)
-    expected, got = _expected_output(config.task), _described_output(output)
+    tasks = [TASKS[name] for name in config.tasks]
+    sizes = {task.name: f"(n, {task.n_outputs})" for task in tasks}
+    expected = "{" + ", ".join(f"'{name}': {size}" for name, size in sizes.items()) + "}"
+    is_bare = len(tasks) == 1 and tasks[0].is_bare
+    if is_bare:
+        expected = sizes[tasks[0].name]
+    got = _described_output(output)
     if got != expected:
         raise UserError(
-            f"{where}: task '{config.task}' expects the output {expected}, got {got}; "
+            f"{where}: task '{', '.join(sizes)}' expects the output {expected}, got {got}; "
             "change the head (model.head_layers, model.overwrite_head: true) or the task"
         )
-    values = np.asarray(output if config.task == "type" else output[config.task])
-    _check_values(values, config.task, where)
-
-
-def _expected_output(task: str) -> str:
-    n_outputs = TASKS[task].n_outputs
-    return f"(n, {n_outputs})" if task == "type" else f"{{'{task}': (n, {n_outputs})}}"
+    for task in tasks:
+        values = np.asarray(output if is_bare else output[task.name])
+        if odd := task.check_output(values):
+            raise UserError(f"{where}: {odd}")
 
 
 def _described_output(output: object) -> str:
@@ -186,18 +186,6 @@ def _described_output(output: object) -> str:
     if isinstance(output, (list, tuple)):
         return f"a list of {len(output)} outputs"
     return "(" + ", ".join(["n", *(str(size) for size in output.shape[1:])]) + ")"
-
-
-def _check_values(values: np.ndarray, task: str, where: str) -> None:
-    if not np.isfinite(values).all():
-        raise UserError(
-            f"{where}: expected finite values from a forward pass, got {values.tolist()}"
-        )
-    if task == "type" and not np.allclose(values.sum(axis=1), 1, atol=1e-4):
-        raise UserError(
-            f"{where}: task 'type' expects class probabilities that add up to 1, got the sums "
-            f"{values.sum(axis=1).tolist()}; end the model with a Softmax layer"
-        )
 
 
 def summarise(model: keras.Model) -> str:

@@ -44,7 +44,7 @@ OWNED: dict[type, dict[str, str]] = {
     TrainCTLearnModel: {name: f"train.{name}" for name in TRAINING_OPTIONS}
     | {
         "random_seed": "run.seed",
-        "reco_tasks": "task",
+        "reco_tasks": "tasks",
         "model_type": "model.type",
         "stack_telescope_images": "data.stack_telescope_images",
         "sort_by_intensity": "data.sort_by_intensity",
@@ -114,6 +114,10 @@ def _check_options(
 
 def _find_owner(known_class: type, name: str) -> str | None:
     """Which key of ours sets the option of a CTLearn class; None if none does."""
+    if "PredictCTLearnModel" in {base.__name__ for base in known_class.__mro__} and (
+        name not in Tool.class_trait_names() and name not in OWNED[PredictCTLearnModel]
+    ):
+        return "CTLearn's predict tool is not used; leave it out"
     for base, owners in OWNED.items():
         related = issubclass(known_class, base) or issubclass(base, known_class)
         if related and name in owners:

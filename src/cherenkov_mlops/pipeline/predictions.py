@@ -60,7 +60,10 @@ class Predictions:
         if not run_dir.costs.is_file():
             return {}
         costs = json.loads(run_dir.costs.read_text(encoding="utf-8"))
-        return costs["one_core"] if costs["sha256"] == self.model_sha256 else {}
+        if costs["sha256"] != self.model_sha256:
+            return {}
+        packed = costs.get("packed_mb")
+        return costs["one_core"] | ({"model_size_packed_mb": packed} if packed else {})
 
 
 def write_predictions(predictions: Predictions, run_dir: RunDir) -> None:

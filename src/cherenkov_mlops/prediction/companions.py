@@ -5,7 +5,7 @@ from pathlib import Path
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.models.builder import load_custom_code
+from cherenkov_mlops.models.base import Model, load_model
 from cherenkov_mlops.run_dir import RunDir
 
 #: Options of ``data`` that decide what a network sees of an event.
@@ -22,20 +22,25 @@ WHAT_IS_SEEN = (
 )
 
 
-def find_models(config: RunConfig, run_dir: RunDir) -> dict[str, Path]:
-    """Task -> trained model: that of the run, and those of the runs in ``test.with_runs``.
+def find_models(config: RunConfig, run_dir: RunDir) -> list[Model]:
+    """Load the model of the run, and those of the runs in ``test.with_runs``.
 
     Raises
     ------
     UserError
-        A folder holds no trained run, a task is there twice, or a network sees the events in
+        A folder holds no trained run, a task is there twice, or a model sees the events in
         another way.
     """
-    models = {config.task: tested_model(config, run_dir)}
+    models = [load_model(config, run_dir)]
     for folder in config.test.with_runs:
-        other, place = _open(Path(folder))
-        if other.task in models:
-            raise _refusal(folder, f"a run of another task than {', '.join(models)}", other.task)
+        place = RunDir(Path(folder))
+        if not place.path.is_dir() or not place.train_dir.is_dir():
+            found = "a folder without a trained model" if place.path.is_dir() else "no folder"
+            raise _refusal(folder, "the folder of a trained run", found)
+        other, place = open_run(place.path)
+        taken = [task for model in models for task in model.tasks]
+        if twice := [task for task in other.tasks if task in taken]:
+            raise _refusal(folder, f"a run of another task than {', '.join(taken)}", twice[0])
         if other.export is not None and config.test.engine != "keras":
             raise _refusal(
                 folder, f"a trained run for test.engine {config.test.engine}", "an export"
@@ -44,29 +49,8 @@ def find_models(config: RunConfig, run_dir: RunDir) -> dict[str, Path]:
             ours, theirs = getattr(config.data, name), getattr(other.data, name)
             if ours != theirs:
                 raise _refusal(folder, f"data.{name}: {ours}, as in this run", str(theirs))
-        load_custom_code(other, place)
-        models[other.task] = tested_model(other, place)
+        models.append(load_model(other, place))
     return models
-
-
-def tested_model(config: RunConfig, run_dir: RunDir) -> Path:
-    """The file that ``test`` predicts with; ``UserError`` if an export is not there."""
-    if config.export is None:
-        return run_dir.trained_model
-    exported = run_dir.exported_model(config.export.format)
-    if not exported.is_file():
-        raise UserError(
-            f"{exported}: expected the export of {config.export.of}, found no file; "
-            f"make it again: compress {config.export.of} --to {config.export.format}"
-        )
-    return exported
-
-
-def _open(folder: Path) -> tuple[RunConfig, RunDir]:
-    if not folder.is_dir() or not RunDir(folder).trained_model.is_file():
-        found = "a folder without a trained model" if folder.is_dir() else "no folder"
-        raise _refusal(folder, "the folder of a trained run", found)
-    return open_run(folder)
 
 
 def _refusal(folder: Path | str, expected: str, got: str) -> UserError:

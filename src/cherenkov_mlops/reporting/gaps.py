@@ -144,7 +144,7 @@ def sample_figures(kind: str) -> dict[str, dict[str, Any]]:
         **{f"{name}_alt": 70 + random.random(_N_SAMPLE) for name in ("true", "pointing")},
         **{f"{name}_az": 10 + random.random(_N_SAMPLE) for name in ("true", "pointing")},
     }
-    return figure_data(events | task.sample(random, _N_SAMPLE), task.name, settings)
+    return figure_data(events | task.sample(random, _N_SAMPLE), kind, settings)
 
 
 def _is_alike(value: Any, sample: Any, has_holes: bool) -> bool:

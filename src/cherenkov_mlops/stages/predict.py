@@ -15,13 +15,13 @@ from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.data.overlap import warn_of_overlap
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
-from cherenkov_mlops.models.builder import load_custom_code, load_model_file
-from cherenkov_mlops.models.cost import file_sizes, model_facts
-from cherenkov_mlops.models.packing import packed_size
+from cherenkov_mlops.metrics import metrics_of
+from cherenkov_mlops.metrics.base import GENERIC
+from cherenkov_mlops.metrics.cost import MEASURED_ON_REQUEST
+from cherenkov_mlops.models.base import load_model
 from cherenkov_mlops.pipeline.attempt import Attempt
 from cherenkov_mlops.pipeline.lifecycle import run_stage
 from cherenkov_mlops.pipeline.predictions import Predicted, Predictions, write_predictions
-from cherenkov_mlops.prediction.companions import tested_model
 from cherenkov_mlops.prediction.predictor import predict_inputs
 from cherenkov_mlops.run_dir import RunDir
 
@@ -56,19 +56,19 @@ def predict(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
     overlap = warn_of_overlap(manifest.inputs, testing)
     findings = find_in_test_files(config, manifest.inputs, testing)
     tell(findings)
-    load_custom_code(config, run_dir)
     timing = predict_inputs(config, testing, run_dir)
 
     facts = json.loads(run_dir.training_record.read_text(encoding="utf-8"))
-    model = load_model_file(run_dir.trained_model)
-    facts |= model_facts(model) | timing | {"model_size_packed_mb": packed_size(model) / 1e6}
-    if config.export is not None:
-        size, zipped = file_sizes(run_dir.exported_model(config.export.format))
-        facts |= {"model_size_mb": size / 1e6, "model_size_zipped_mb": zipped / 1e6}
+    model = load_model(config, run_dir)
+    # What a model does not have, such as layers, it says by leaving it out.
+    known = set(metrics_of(GENERIC)) - {*facts, *MEASURED_ON_REQUEST}
+    facts |= dict.fromkeys(known)
+    facts |= model.describe() | timing
     facts["testing_time_s"] = time.perf_counter() - started
 
     # Measured costs are of the model itself, not of another form that an engine runs.
-    is_model_itself = config.export is not None or timing["engine"] == "keras"
+    file = getattr(model, "file", None)
+    is_model_itself = file and (config.export is not None or timing["engine"] == "keras")
     tasks = dict.fromkeys(config.tasks, Predicted("", manifest.inputs.energy_range_tev))
     for folder in config.test.with_runs:
         other, place = open_run(Path(folder))
@@ -78,7 +78,7 @@ def predict(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
         tasks=tasks,
         inputs=testing,
         facts=facts,
-        model_sha256=digest_of_model(tested_model(config, run_dir)) if is_model_itself else None,
+        model_sha256=digest_of_model(file) if is_model_itself else None,
         overlap=overlap,
         findings=[finding.as_dict() for finding in findings],
     )

@@ -1,7 +1,6 @@
 """``prepare``: check the data, split them, build the model."""
 
 import logging
-import shutil
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.checks import with_findings
@@ -12,14 +11,13 @@ from cherenkov_mlops.data.manifest import write_manifest
 from cherenkov_mlops.dl1.preparation import prepare_data
 from cherenkov_mlops.errors import ConfigError
 from cherenkov_mlops.metrics.base import EvaluationSettings
-from cherenkov_mlops.models.builder import build_model, summarise
+from cherenkov_mlops.models.base import model_type_of
 from cherenkov_mlops.models.ctlearn_options import check_trait_names
 from cherenkov_mlops.pipeline.attempt import Attempt
 from cherenkov_mlops.pipeline.lifecycle import run_stage
 from cherenkov_mlops.reporting.data_page import render_data_page
 from cherenkov_mlops.run_dir import (
     RunDir,
-    atomic_path,
     write_json_atomically,
     write_text_atomically,
 )
@@ -48,7 +46,7 @@ def prepare(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
     edges_tev = EvaluationSettings.from_config(config).energy_edges_tev
     manifest = with_findings(config, prepare_data(config, inputs, edges_tev))
     tell(manifest.findings)
-    model = build_model(config, manifest.input_shape)
+    model = model_type_of(config).build(config, manifest.input_shape)
 
     write_manifest(manifest, run_dir)
     description = describe_data(
@@ -56,12 +54,8 @@ def prepare(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
     )
     write_json_atomically(run_dir.data_description, description)
     write_text_atomically(run_dir.data_page, render_data_page(description))
-    if config.model.type == "custom":
-        with atomic_path(run_dir.custom_model) as temporary:
-            shutil.copyfile(config.model.file, temporary)
-    with atomic_path(run_dir.untrained_model) as temporary:
-        model.save(temporary)
-    write_text_atomically(run_dir.model_summary, summarise(model))
+    model.save(run_dir.prepare_dir)
+    write_text_atomically(run_dir.model_summary, model.summarise())
 
     for name, counts in manifest.counts.sets.items():
         by_class = ", ".join(
@@ -69,6 +63,6 @@ def prepare(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
         )
         log.info("prepare: %s set: %s", name, by_class)
     shape = " x ".join(str(size) for size in manifest.input_shape)
-    n_parameters = model.count_params()
-    log.info("prepare: %s, %d parameters, input %s", config.model.type, n_parameters, shape)
+    what = ", ".join(model.sees)
+    log.info("prepare: %s sees %s; an image is %s", config.model.type, what, shape)
     log.info("prepare: %s", run_dir.data_page)

@@ -1,14 +1,16 @@
 """``train``: fit the prepared model to the prepared data."""
 
 import logging
+import time
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
+from cherenkov_mlops.dl1.training_data import TrainingData
+from cherenkov_mlops.models.base import model_type_of
 from cherenkov_mlops.pipeline.attempt import Attempt
 from cherenkov_mlops.pipeline.lifecycle import run_stage
-from cherenkov_mlops.run_dir import RunDir, write_json_atomically
+from cherenkov_mlops.run_dir import RunDir, write_json_atomically, write_text_atomically
 from cherenkov_mlops.training.time_limit import TimeLimit
-from cherenkov_mlops.training.train_run import train_model
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +38,30 @@ def train(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
     """
     manifest = read_manifest(run_dir)
     check_unchanged(manifest.inputs)
-    facts = train_model(
-        config,
-        manifest,
-        run_dir,
-        made_of=attempt.made_of,
-        backup=attempt.backup,
-        limit=TimeLimit(attempt.options.get("deadline")),
-    )
+    data = TrainingData(config, manifest, TimeLimit(attempt.options.get("deadline")))
+    model = model_type_of(config).load(config, run_dir, run_dir.prepare_dir)
+    started = time.perf_counter()
+    facts = model.fit(data, run_dir, attempt)
+    if not run_dir.history.exists():
+        # A model that learns in one go has one epoch, so that pages need not tell it apart.
+        row = {"epoch": 1, "loss": facts.pop("loss"), "val_loss": facts.pop("val_loss")}
+        text = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
+        write_text_atomically(run_dir.history, text)
+        facts = {
+            "scheduled_epochs": 1,
+            "effective_epochs": 1,
+            "best_epoch": 1,
+            "best_val_loss": row["val_loss"],
+            "n_training_events": len(manifest.training_rows),
+            "n_validation_events": len(manifest.validation_rows),
+            "training_time_s": time.perf_counter() - started,
+        } | facts
+        model.save(run_dir.train_dir)
     write_json_atomically(run_dir.training_record, facts)
     log.info(
         "train: best epoch %d of %d with val_loss %.4f: %s",
         facts["best_epoch"],
         facts["effective_epochs"],
         facts["best_val_loss"],
-        run_dir.trained_model,
+        run_dir.train_dir,
     )

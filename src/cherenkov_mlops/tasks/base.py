@@ -98,9 +98,9 @@ class Task(ABC):
     dl2 : DL2Place
         Where predictions stand in a DL2 file.
     loss : str
-        Keras' identifier of the loss.
+        Keras' class of the loss.
     watched : mapping of str to str
-        Name in the history -> Keras' identifier of a metric that is logged each epoch.
+        Name in the history -> Keras' class of a metric that is logged each epoch.
     required : tuple of str
         Columns that an event table must have for its metrics.
     is_bare : bool

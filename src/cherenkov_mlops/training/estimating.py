@@ -14,6 +14,7 @@ from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.preparation import open_reader
 from cherenkov_mlops.dl1.split import split_events
 from cherenkov_mlops.models.builder import build_model
+from cherenkov_mlops.models.keras_model import losses_of
 
 N_STEPS = 5
 
@@ -59,7 +60,7 @@ def estimate_training(config: RunConfig, inputs: Inputs) -> Estimate:
         loader = SampledLoader(
             reader,
             rows,
-            tasks=[config.task],
+            tasks=list(config.tasks),
             batch_size=config.train.batch_size,
             seed=config.run.seed,
             fraction=config.sampling.percentage_per_epoch,
@@ -68,8 +69,8 @@ def estimate_training(config: RunConfig, inputs: Inputs) -> Estimate:
         )
         loader.on_epoch_end()
         model = build_model(config, tuple(int(size) for size in loader.input_shape))
-        loss = "categorical_crossentropy" if config.task == "type" else "mae"
-        model.compile(optimizer=keras.optimizers.Adam(), loss=loss)
+        losses, _ = losses_of(config.tasks)
+        model.compile(optimizer=keras.optimizers.Adam(), loss=losses)
         reading, network = _time_steps(loader, model)
     memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Estimate(loader.n_drawn, len(loader), reading, network, memory_kb * 1024 / 1e9)

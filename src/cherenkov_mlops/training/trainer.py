@@ -5,7 +5,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import keras
-from ctapipe.core.traits import Bool, CaselessStrEnum, Float, List, Path
+from ctapipe.core.traits import Bool, CaselessStrEnum, Float, List, Path, Unicode
 from ctlearn.tools.train_model import TrainCTLearnModel
 
 from cherenkov_mlops.compression.pruning.filters import FilterPruner
@@ -21,8 +21,10 @@ from cherenkov_mlops.dl1.reader import READERS
 from cherenkov_mlops.dl1.split import digest_examples
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.models.guest_tool import GuestTool
+from cherenkov_mlops.models.keras_model import losses_of
 from cherenkov_mlops.provenance import package_versions
 from cherenkov_mlops.run_dir import RunDir
+from cherenkov_mlops.tasks import TASKS
 from cherenkov_mlops.training.backup import Backup
 from cherenkov_mlops.training.callbacks import (
     EpochFacts,
@@ -95,10 +97,7 @@ class TrainTool(GuestTool, TrainCTLearnModel):
     xla = Bool(False, help="Compile the training step by XLA").tag(config=True)
     # Upstream requires this folder of its file search, which is not used here.
     input_dir_signal = Path(default_value=None, allow_none=True).tag(config=True)
-    reco_tasks = List(
-        CaselessStrEnum(["type", "energy", "cameradirection", "skydirection"]),
-        help="Tasks of the model",
-    ).tag(config=True)
+    reco_tasks = List(Unicode(), help="Tasks of the model").tag(config=True)
 
     def __init__(
         self,
@@ -153,7 +152,8 @@ class TrainTool(GuestTool, TrainCTLearnModel):
     def _make_loader(self, part: str, **sampling) -> SampledLoader:
         # As upstream, the loss of the validation set is not weighted by class. Balanced epochs
         # hold as much of each class anyway.
-        weighted = part == "training" and "type" in self.reco_tasks and self.balance == "none"
+        has_classes = any(TASKS[task].needs_background for task in self.reco_tasks)
+        weighted = part == "training" and has_classes and self.balance == "none"
         return SampledLoader(
             self.dl1dh_reader,
             self.rows[part],
@@ -246,7 +246,7 @@ class TrainTool(GuestTool, TrainCTLearnModel):
         self._hold_weights(model)
         if self.quantization is not None:
             model = self._round_numbers(model)
-        losses, metrics = self._get_losses_and_mertics(self.reco_tasks)
+        losses, metrics = losses_of(list(self.reco_tasks))
         # As Keras by default: XLA knows no communication between the devices of one process.
         if self.xla and self.n_devices > 1:
             log.warning("train: xla is for one device; %d are used without it", self.n_devices)

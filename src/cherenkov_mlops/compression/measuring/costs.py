@@ -9,6 +9,7 @@ from cherenkov_mlops.compression.measuring.processes import measure_apart
 from cherenkov_mlops.forms import parts_of
 from cherenkov_mlops.models.builder import load_model_file
 from cherenkov_mlops.models.cost import file_sizes, sizes_without_optimizer
+from cherenkov_mlops.models.packing import packed_size
 
 NETWORK = "cherenkov_mlops.compression.measuring.network_process"
 WHOLE_PATH = "cherenkov_mlops.compression.measuring.whole_path"
@@ -50,6 +51,8 @@ class Costs:
         Of its file without optimizer state, as it is and deflated.
     one_core, all_cores : Speed
         On one processor and on all of this process.
+    packed_mb : float or None
+        Of a Keras model in the packed form.
     """
 
     form: str
@@ -58,6 +61,7 @@ class Costs:
     zipped_mb: float
     one_core: Speed
     all_cores: Speed
+    packed_mb: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types, for JSON."""
@@ -70,8 +74,9 @@ class Costs:
         return cls(**content | speeds)
 
     def facts(self) -> dict[str, float]:
-        """Facts of a run for ``metrics.json``: those of one processor."""
-        return asdict(self.one_core)
+        """Facts of a run for ``metrics.json``: those of one processor, and the packed size."""
+        packed = {} if self.packed_mb is None else {"model_size_packed_mb": self.packed_mb}
+        return asdict(self.one_core) | packed
 
 
 def measure_costs(
@@ -91,9 +96,15 @@ def measure_costs(
         Python file that the Keras model is made by.
     """
     is_keras = path.suffix == ".keras"
-    size, zipped = sizes_without_optimizer(load_model_file(path)) if is_keras else file_sizes(path)
+    packed_mb = None
+    if is_keras:
+        model = load_model_file(path)
+        size, zipped = sizes_without_optimizer(model)
+        packed_mb = packed_size(model) / 1e6
+    else:
+        size, zipped = file_sizes(path)
     speeds = [measure_speed(path, shape, custom_code, one_core=one) for one in (True, False)]
-    return Costs(form, digest_of_model(path), size / 1e6, zipped / 1e6, *speeds)
+    return Costs(form, digest_of_model(path), size / 1e6, zipped / 1e6, *speeds, packed_mb)
 
 
 def measure_speed(

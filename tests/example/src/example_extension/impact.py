@@ -74,8 +74,8 @@ TASKS.add(
         truth={"true_core_x": "m", "true_core_y": "m", "tel_x": "m", "tel_y": "m"},
         columns={"reco_impact": "m"},
         dl2=DL2Place(group="impact", prefix="ExampleImpact", columns={"distance": "reco_impact"}),
-        loss="mean_absolute_error",
-        watched={"mae_impact": "mean_absolute_error"},
+        loss="MeanAbsoluteError",
+        watched={"mae_impact": "MeanAbsoluteError"},
         required=(
             *("true_energy", "true_core_x", "true_core_y"),
             *("tel_x", "tel_y", "reco_impact"),
