@@ -9,7 +9,7 @@ from keras.utils import to_categorical
 
 from cherenkov_mlops.dl1.reader import BatchReader
 from cherenkov_mlops.dl1.sampling import Balance, EpochOrder, make_strata
-from cherenkov_mlops.dl1.split import examples_of
+from cherenkov_mlops.dl1.split import examples_of, label_columns
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.tasks import TASKS
 
@@ -96,7 +96,8 @@ class SampledLoader(DLDataLoader):
             sort_by_intensity=sort_by_intensity,
             stack_telescope_images=stack_telescope_images,
         )
-        self._labels = {task: TASKS[task].labels(events)[self.rows] for task in tasks}
+        columns = label_columns(reader) if tasks else {}
+        self._labels = {task: TASKS[task].labels(columns)[self.rows] for task in tasks}
         self._weights = None
         if class_weight is not None and tasks:
             by_class = np.array([class_weight[0], class_weight[1]], dtype=np.float32)

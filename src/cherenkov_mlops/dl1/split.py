@@ -86,6 +86,23 @@ def examples_of(reader: BatchReader) -> Table:
     return reader.example_identifiers if is_mono else reader.unique_example_identifiers
 
 
+def label_columns(reader: BatchReader) -> dict[str, np.ndarray]:
+    """Columns that labels are made from: those of the examples, and the places of telescopes.
+
+    ``tel_x`` and ``tel_y`` [m] are those of the ground frame; array events have none.
+    """
+    events = examples_of(reader)
+    columns = {name: events[name] for name in events.colnames}
+    if reader.mode == "mono":
+        places = np.stack(
+            [reader.subarray.positions[n].to_value("m")[:2] for n in reader.tel_ids], axis=0
+        )
+        order = {number: row for row, number in enumerate(reader.tel_ids)}
+        rows = [order[number] for number in np.asarray(events["tel_id"]).tolist()]
+        columns |= {"tel_x": places[rows, 0], "tel_y": places[rows, 1]}
+    return columns
+
+
 def digest_examples(reader: BatchReader) -> str:
     """Digest of which examples the reader has, in which order: what row numbers refer to."""
     events = examples_of(reader)

@@ -10,7 +10,7 @@ from cherenkov_mlops.data.manifest import Manifest
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.parameters import read_parameters
 from cherenkov_mlops.dl1.preparation import open_reader
-from cherenkov_mlops.dl1.split import digest_examples, examples_of
+from cherenkov_mlops.dl1.split import digest_examples, label_columns
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.tasks import TASKS
 
@@ -73,6 +73,6 @@ class TrainingData:
             if self.config.data.reader in sees:
                 loader = SampledLoader(reader, rows, tasks=[])
                 batch[self.config.data.reader] = loader.read_features(np.arange(len(rows)))
-            events = examples_of(reader)
-            labels = {task: TASKS[task].labels(events)[rows] for task in self.config.tasks}
+            columns = label_columns(reader)
+            labels = {task: TASKS[task].labels(columns)[rows] for task in self.config.tasks}
         return batch, labels

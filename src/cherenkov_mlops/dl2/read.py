@@ -7,16 +7,20 @@ import pandas as pd
 import tables
 from ctapipe.io import read_table
 
-from cherenkov_mlops.data.paths import RUNS, SHOWERS
+from cherenkov_mlops.data.paths import LAYOUT, RUNS, SHOWERS
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.tasks import TASKS
+from cherenkov_mlops.tasks.base import Task
 
 EVENT_KEYS = ["obs_id", "event_id"]
-TRUTH = ["true_energy", "true_alt", "true_az"]
+#: True values of every event table -> unit; a task adds its own.
+TRUTH = {"true_energy": "TeV", "true_alt": "deg", "true_az": "deg"}
+#: Place of the telescope: column of the event table -> column of the layout.
+PLACES = {"tel_x": "pos_x", "tel_y": "pos_y"}
 
 
 def read_events(path: Path, task: str, mode: str, *, signal: bool) -> tuple[pd.DataFrame, int]:
-    """Valid predictions of one DL2 file with their truth, and the number of invalid rows.
+    """Read the valid predictions of one DL2 file with their truth, and count the invalid rows.
 
     Parameters
     ----------
@@ -42,50 +46,16 @@ def read_events(path: Path, task: str, mode: str, *, signal: bool) -> tuple[pd.D
     DataError
         A prediction has no simulated shower.
     """
-    predictions = _read_predictions(path, task, mode)
-    valid = predictions[predictions.pop("is_valid")]
-    events = valid.merge(_read_truth(path), on=EVENT_KEYS, how="left", validate="many_to_one")
-    if events["true_alt"].isna().any():
-        raise DataError(f"{path}: {events['true_alt'].isna().sum()} events have no truth")
-    events["signal"] = signal
-    return events, len(predictions) - len(valid)
-
-
-def _read_predictions(path: Path, task: str, mode: str) -> pd.DataFrame:
     known = TASKS[task]
-    level = "telescope" if mode == "mono" else "subarray"
-    node = f"/dl2/event/{level}/{known.dl2.group}/{known.dl2.prefix}"
-    prefix = f"{known.dl2.prefix}_tel_" if mode == "mono" else f"{known.dl2.prefix}_"
-    keys = [*EVENT_KEYS, "tel_id"] if mode == "mono" else EVENT_KEYS
-    names = {f"{prefix}{column}": name for column, name in known.dl2.columns.items()}
-    names[f"{prefix}is_valid"] = "is_valid"
-    parts = []
-    for table_path in _table_paths(path, node):
-        # In the units of the event table, whatever the file has.
-        table = read_table(path, table_path)
-        for column, name in names.items():
-            if table[column].unit is not None:
-                table[column] = table[column].quantity.to_value(known.columns[name])
-        table.keep_columns([*keys, *names])
-        parts.append(table.to_pandas().rename(columns=names))
-    return pd.concat(parts, ignore_index=True)
+    predictions = _read_predictions(path, known, mode)
+    valid = predictions[predictions.pop("is_valid")]
 
-
-def _table_paths(path: Path, node: str) -> list[str]:
-    with tables.open_file(path) as file:
-        found = file.get_node(node)
-        if isinstance(found, tables.Table):
-            return [node]
-        return [table._v_pathname for table in file.iter_nodes(node, "Table")]
-
-
-def _read_truth(path: Path) -> pd.DataFrame:
-    """True energy [TeV], direction and array pointing [deg] of each event."""
+    # True values and the pointing of the array, by event.
+    units = TRUTH | {name: unit for name, unit in known.truth.items() if name not in PLACES}
     showers = read_table(path, SHOWERS)
-    showers.keep_columns([*EVENT_KEYS, *TRUTH])
-    units = dict(zip(TRUTH, ("TeV", "deg", "deg"), strict=True))
-    for name in TRUTH:
-        showers[name] = showers[name].quantity.to_value(units[name])
+    showers.keep_columns([*EVENT_KEYS, *units])
+    for name, unit in units.items():
+        showers[name] = showers[name].quantity.to_value(unit)
     runs = read_table(path, RUNS)
     pointing = pd.DataFrame(
         {
@@ -94,4 +64,41 @@ def _read_truth(path: Path) -> pd.DataFrame:
             "pointing_az": runs["min_az"].quantity.to_value("deg"),
         }
     ).drop_duplicates()
-    return showers.to_pandas().merge(pointing, on="obs_id", how="left")
+    truth = showers.to_pandas().merge(pointing, on="obs_id", how="left")
+    events = valid.merge(truth, on=EVENT_KEYS, how="left", validate="many_to_one")
+    if events["true_alt"].isna().any():
+        raise DataError(f"{path}: {events['true_alt'].isna().sum()} events have no truth")
+    if places := [name for name in known.truth if name in PLACES]:
+        layout = read_table(path, LAYOUT)
+        columns = {
+            name: layout[PLACES[name]].quantity.to_value(known.truth[name]) for name in places
+        }
+        telescopes = pd.DataFrame({"tel_id": np.asarray(layout["tel_id"])} | columns)
+        events = events.merge(telescopes, on="tel_id", how="left", validate="many_to_one")
+    events["signal"] = signal
+    return events, len(predictions) - len(valid)
+
+
+def _read_predictions(path: Path, task: Task, mode: str) -> pd.DataFrame:
+    """Read predictions in the units of the event table, whatever those of the file are."""
+    level = "telescope" if mode == "mono" else "subarray"
+    node = f"/dl2/event/{level}/{task.dl2.group}/{task.dl2.prefix}"
+    prefix = f"{task.dl2.prefix}_tel_" if mode == "mono" else f"{task.dl2.prefix}_"
+    keys = [*EVENT_KEYS, "tel_id"] if mode == "mono" else EVENT_KEYS
+    names = {f"{prefix}{column}": name for column, name in task.dl2.columns.items()}
+    names[f"{prefix}is_valid"] = "is_valid"
+    with tables.open_file(path) as file:
+        found = file.get_node(node)
+        is_table = isinstance(found, tables.Table)
+        nodes = (
+            [node] if is_table else [each._v_pathname for each in file.iter_nodes(node, "Table")]
+        )
+    parts = []
+    for each in nodes:
+        table = read_table(path, each)
+        for column, name in names.items():
+            if table[column].unit is not None:
+                table[column] = table[column].quantity.to_value(task.columns[name])
+        table.keep_columns([*keys, *names])
+        parts.append(table.to_pandas().rename(columns=names))
+    return pd.concat(parts, ignore_index=True)

@@ -32,7 +32,9 @@ def mend(run: Results) -> tuple[Results, list[Gap]]:
         Those that were found when the results were read, and those of the registries.
     """
     gaps = list(run.gaps)
-    needed = [name for name in metrics_of("generic") if name not in MEASURED_ON_REQUEST]
+    # What a model does not have, such as layers, is no gap.
+    optional = {*MEASURED_ON_REQUEST, *(run.facts.get("without") or [])}
+    needed = [name for name in metrics_of("generic") if name not in optional]
     facts = dict(run.facts)
     for name in metrics_of("generic"):
         if name in facts and not _is_number(facts[name]):

@@ -60,11 +60,10 @@ def predict(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
 
     facts = json.loads(run_dir.training_record.read_text(encoding="utf-8"))
     model = load_model(config, run_dir)
-    # What a model does not have, such as layers, it says by leaving it out.
-    known = set(metrics_of(GENERIC)) - {*facts, *MEASURED_ON_REQUEST}
-    facts |= dict.fromkeys(known)
     facts |= model.describe() | timing
     facts["testing_time_s"] = time.perf_counter() - started
+    # What a model does not have, such as layers, is not missing on its page.
+    facts["without"] = sorted(set(metrics_of(GENERIC)) - {*facts, *MEASURED_ON_REQUEST})
 
     # Measured costs are of the model itself, not of another form that an engine runs.
     file = getattr(model, "file", None)
