@@ -74,7 +74,6 @@ OWNED: dict[type, dict[str, str]] = {
 # Components that the tools make without naming them in their ``classes``.
 PARTS = (HDF5Merger, StereoCombiner, StereoMeanCombiner, TableQualityQuery)
 NULL_MEANS_NONE = ("attention_mechanism", "pooling_type")
-HEAD_OPTIONS = ("head_layers", "head_activation_function")
 
 
 def check_trait_names(config: RunConfig) -> list[str]:
@@ -139,10 +138,17 @@ def model_traits(config: RunConfig) -> dict[str, Any]:
     given = config.model.model_dump(exclude_none=True)
     known = SHIPPED_MODELS.get(config.model.type, CTLearnModel).class_trait_names(config=True)
     options = {name: value for name, value in given.items() if name in known}
-    for name in HEAD_OPTIONS:
-        # CTLearn keeps one entry a task: those not given keep their default.
-        if name in options:
-            options[name] = CTLearnModel.class_traits()[name].default() | options[name]
+    # CTLearn keeps one entry a task: those not given keep their default, and tasks that it does not
+    # know get what it gives to others.
+    others = {
+        "head_layers": lambda task: [512, 256, TASKS[task].n_outputs],
+        "head_activation_function": lambda task: "relu",
+    }
+    for name, entry in others.items():
+        default = CTLearnModel.class_traits()[name].default()
+        foreign = {task: entry(task) for task in config.tasks if task not in default}
+        if name in options or foreign:
+            options[name] = default | foreign | options.get(name, {})
     if config.model.type in SHIPPED_MODELS:
         # Here null has a meaning, which is not CTLearn's default.
         for name in set(NULL_MEANS_NONE) & set(known):
