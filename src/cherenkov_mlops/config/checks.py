@@ -32,7 +32,8 @@ def check_tasks(ask: Ask) -> Found:
                 f"tasks[{number}]",
                 f"{name} and {before} have one place in DL2 files; leave one out",
             )
-    if len(names) > 1 and len(set(names)) == len(names):
+    is_learnt_alone = len(names) > 1 and not ask("test.with_runs")
+    if is_learnt_alone and len(set(names)) == len(names):
         yield (
             "tasks",
             "one network learns one task as yet; write one, and name trained runs of the others "

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
+from ruamel.yaml import YAML
 
 from cherenkov_mlops.config.base import FileName, FilePath, FolderList, Fraction, Section, TaskList
 from cherenkov_mlops.config.cluster_section import SlurmSection
@@ -166,6 +167,12 @@ class RunConfig(Section):
         return name_tasks(values)
 
     @property
+    def own_tasks(self) -> list[str]:
+        """Tasks that the run's own model learns: those that no run of ``test.with_runs`` has."""
+        others = [task for folder in self.test.with_runs for task in tasks_in(Path(folder))]
+        return [task for task in self.tasks if task not in others]
+
+    @property
     def run_path(self) -> Path:
         """Run folder, ``<run.dir>/<run.name>``."""
         return self.run.dir / self.run.name
@@ -176,6 +183,14 @@ class RunConfig(Section):
         data = {"train": self.data.train, "test": self.data.test}
         default = RunConfig.model_validate({"run": own, "tasks": self.tasks, "data": data})
         return _differences(default.dump(), self.dump())
+
+
+def tasks_in(folder: Path) -> list[str]:
+    """Tasks of the run in a folder; none if there is no run."""
+    path = RunDir(folder).resolved_config
+    values = YAML(typ="safe", pure=True).load(path) if path.is_file() else None
+    # Runs of version 0.1 have one task.
+    return list((values or {}).get("tasks") or filter(None, [(values or {}).get("task")]))
 
 
 def _differences(old: Any, new: Any, key: str = "") -> dict[str, tuple[Any, Any]]:

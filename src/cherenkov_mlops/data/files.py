@@ -57,14 +57,16 @@ def files_of(config: RunConfig, part: str) -> dict[str, list[Path]]:
     """
     given = getattr(config.data, part)
     files = {}
-    for label in labels_of(config.tasks):
+    # What runs of other tasks predict is not learnt here, but tested.
+    tasks = config.own_tasks if part == "train" else config.tasks
+    for label in labels_of(tasks):
         key = f"data.{part}.{label}"
         patterns = getattr(given, label)
         if not patterns:
             raise DataError(
                 f"{config.locate(key)}: {key}: expected files of the class "
                 f"'{getattr(config.data.classes, label)}', got none; the task "
-                f"'{', '.join(config.tasks)}' needs them; write {key}: folder/*.dl1.h5"
+                f"'{', '.join(tasks)}' needs them; write {key}: folder/*.dl1.h5"
             )
         files[label] = expand_patterns(patterns, f"{config.locate(key)}: {key}")
     return files

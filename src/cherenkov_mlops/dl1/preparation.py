@@ -76,7 +76,7 @@ def _input_shape(config: RunConfig, reader: BatchReader) -> tuple[int, ...]:
     loader = SampledLoader(
         reader,
         np.arange(1),
-        tasks=config.tasks,
+        tasks=config.own_tasks,
         stack_telescope_images=config.data.stack_telescope_images,
     )
     return tuple(int(size) for size in loader.input_shape)

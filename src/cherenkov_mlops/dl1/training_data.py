@@ -74,5 +74,5 @@ class TrainingData:
                 loader = SampledLoader(reader, rows, tasks=[])
                 batch[self.config.data.reader] = loader.read_features(np.arange(len(rows)))
             columns = label_columns(reader)
-            labels = {task: TASKS[task].labels(columns)[rows] for task in self.config.tasks}
+            labels = {task: TASKS[task].labels(columns)[rows] for task in self.config.own_tasks}
         return batch, labels

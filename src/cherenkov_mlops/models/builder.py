@@ -35,6 +35,12 @@ def build_model(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
     UserError
         The model cannot be built, or does not fit the images or the task.
     """
+    if len(config.own_tasks) != 1:
+        wanted = ", ".join(config.own_tasks) or "none that no run of test.with_runs has"
+        raise UserError(
+            f"{config.locate('tasks')}: tasks: expected one that the network of this run learns, "
+            f"got {wanted}; name trained runs of the others in test.with_runs"
+        )
     keras.utils.set_random_seed(config.run.seed)
     builders = {"custom": _build_custom, "loaded": _build_loaded}
     builder = builders.get(config.model.type, _build_shipped)
@@ -50,7 +56,7 @@ def build_model(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
 
 def _build_shipped(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
     model_class = SHIPPED_MODELS[config.model.type]
-    return model_class(input_shape, list(config.tasks), config=base_traits(config)).model
+    return model_class(input_shape, config.own_tasks, config=base_traits(config)).model
 
 
 def _build_loaded(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
@@ -70,14 +76,14 @@ def _build_loaded(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Mode
     }
     options = {name: options[name] for name in options if name in LoadedModel.class_trait_names()}
     traits = Config({"LoadedModel": options})
-    return LoadedModel(input_shape, list(config.tasks), config=traits).model
+    return LoadedModel(input_shape, config.own_tasks, config=traits).model
 
 
 def _build_custom(config: RunConfig, input_shape: tuple[int, ...]) -> keras.Model:
     model_class = find_custom_class(config, import_model_file(config.model.file))
     options = {**model_traits(config), **(config.model.options or {})}
     try:
-        built = model_class(input_shape=input_shape, tasks=list(config.tasks), **options)
+        built = model_class(input_shape=input_shape, tasks=config.own_tasks, **options)
     except TypeError as error:
         raise UserError(
             f"{config.locate('model.class')}: {config.model.file}: {config.model.class_name}: "
@@ -162,7 +168,7 @@ def check_model(model: keras.Model, config: RunConfig, input_shape: tuple[int, .
         )
     images = np.random.default_rng(0).normal(size=(2, *input_shape)).astype(np.float32)
     output = model(images, training=False)
-    tasks = [TASKS[name] for name in config.tasks]
+    tasks = [TASKS[name] for name in config.own_tasks]
     sizes = {task.name: f"(n, {task.n_outputs})" for task in tasks}
     expected = "{" + ", ".join(f"'{name}': {size}" for name, size in sizes.items()) + "}"
     is_bare = len(tasks) == 1 and tasks[0].is_bare

@@ -146,7 +146,7 @@ def model_traits(config: RunConfig) -> dict[str, Any]:
     }
     for name, entry in others.items():
         default = CTLearnModel.class_traits()[name].default()
-        foreign = {task: entry(task) for task in config.tasks if task not in default}
+        foreign = {task: entry(task) for task in config.own_tasks if task not in default}
         if name in options or foreign:
             options[name] = default | foreign | options.get(name, {})
     if config.model.type in SHIPPED_MODELS:

@@ -49,7 +49,7 @@ class KerasModel:
 
     def __init__(self, config: RunConfig, network: keras.Model | Path, file: Path | None = None):
         self.config = config
-        self.tasks: Sequence[str] = list(config.tasks)
+        self.tasks: Sequence[str] = config.own_tasks
         self.sees: Sequence[str] = [config.data.reader]
         self._network = network
         self.file = file or (network if isinstance(network, Path) else None)

@@ -68,7 +68,8 @@ def predict(config: RunConfig, run_dir: RunDir, attempt: Attempt) -> None:
     # Measured costs are of the model itself, not of another form that an engine runs.
     file = getattr(model, "file", None)
     is_model_itself = file and (config.export is not None or timing["engine"] == "keras")
-    tasks = dict.fromkeys(config.tasks, Predicted("", manifest.inputs.energy_range_tev))
+    own = Predicted("", manifest.inputs.energy_range_tev)
+    tasks = dict.fromkeys(config.tasks, own)
     for folder in config.test.with_runs:
         other, place = open_run(Path(folder))
         trained_tev = read_manifest(place).inputs.energy_range_tev

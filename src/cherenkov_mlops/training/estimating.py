@@ -60,7 +60,7 @@ def estimate_training(config: RunConfig, inputs: Inputs) -> Estimate:
         loader = SampledLoader(
             reader,
             rows,
-            tasks=list(config.tasks),
+            tasks=config.own_tasks,
             batch_size=config.train.batch_size,
             seed=config.run.seed,
             fraction=config.sampling.percentage_per_epoch,
@@ -69,7 +69,7 @@ def estimate_training(config: RunConfig, inputs: Inputs) -> Estimate:
         )
         loader.on_epoch_end()
         model = build_model(config, tuple(int(size) for size in loader.input_shape))
-        losses, _ = losses_of(config.tasks)
+        losses, _ = losses_of(config.own_tasks)
         model.compile(optimizer=keras.optimizers.Adam(), loss=losses)
         reading, network = _time_steps(loader, model)
     memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

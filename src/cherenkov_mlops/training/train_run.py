@@ -121,7 +121,7 @@ def _tool_options(config: RunConfig, manifest: Manifest, run_dir: RunDir) -> dic
         "prepared_model": str(run_dir.untrained_model),
         "percentage_per_epoch": config.sampling.percentage_per_epoch,
         "balance": config.sampling.balance,
-        "reco_tasks": list(config.tasks),
+        "reco_tasks": config.own_tasks,
         "stack_telescope_images": config.data.stack_telescope_images,
         "sort_by_intensity": config.data.sort_by_intensity,
         "random_seed": config.run.seed,
