@@ -21,7 +21,7 @@ from traitlets import HasTraits
 from traitlets.config import Config
 
 from cherenkov_mlops.conversion.ledger import Fingerprint
-from cherenkov_mlops.conversion.options import Conversion
+from cherenkov_mlops.conversion.task import Task
 from cherenkov_mlops.data.paths import (
     IMAGES,
     LAYOUT,
@@ -90,8 +90,8 @@ class Processor(ProcessorTool):
         self.log.addHandler(self.trait_warning_handler)
 
 
-def convert_file(conversion: Conversion) -> dict[str, Any]:
-    """Convert one file; return fingerprints of input and output, and facts.
+def convert_file(task: Task) -> dict[str, Any]:
+    """Record of one converted file: fingerprints of input and output, and facts.
 
     Raises
     ------
@@ -99,59 +99,85 @@ def convert_file(conversion: Conversion) -> dict[str, Any]:
         The input is no simtel file, or no event of it can be read.
     """
     started = time.monotonic()
-    source = conversion.source
-    if source.stat().st_size == 0:
-        raise DataError("the file is empty")
-    try:
-        is_simtel = SimTelEventSource.is_compatible(source)
-    except READ_ERRORS as error:
-        raise DataError(f"cannot be read ({error}); copy it again") from error
-    if not is_simtel:
-        raise DataError("not a simtel file, whatever its name says")
-    # The output is what ctapipe-process makes of this file alone. ctapipe draws the points of its
-    # fits of arrival times from a generator that lives as long as the process: the parameters
-    # would depend on the files before.
-    Provenance().clear()
-    FIT_RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
-    with atomic_path(conversion.output) as temporary:
-        own = {
-            "EventSource": {"input_url": str(source)},
-            "DataWriter": {"output_path": str(temporary), "overwrite": True},
-            # The record keeps what matters; ctapipe's log has all installed packages each time.
-            "ProcessorTool": {"provenance_log": os.devnull},
-        }
-        config = Config(conversion.config)
-        config.merge(Config(own))
-        tool = Processor(config=config)
+    _check_simtel(task.source)
+    _forget_earlier_files()
+    with atomic_path(task.output) as temporary:
+        tool = Processor(config=_make_config(task, temporary))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            run_tool(tool)
+            _run(tool, task.source)
         messages = list(dict.fromkeys(str(warning.message) for warning in caught))
-        facts = read_facts(temporary)
-        is_cut = tool.event_source.broken_by or any("truncated" in text for text in messages)
-        # Such a file says nothing about how many showers would trigger.
-        if is_cut and not facts["events"]:
-            raise DataError("truncated before its first event; copy it again")
-        facts["notes"] = make_notes(facts, bool(is_cut))
+        facts = _read_facts(temporary)
+        facts["notes"] = _make_notes(tool, facts, messages)
+        _refuse_nothing(task.source, facts)
         facts["warnings"] = messages
-        # The last activity, without the machine, packages and options that all files share.
-        activity = Provenance().provenance[-1]
-        facts["provenance"] = {
-            "activity": activity["activity_uuid"],
-            "started": activity["start"]["time_utc"],
-            "ended": activity["stop"]["time_utc"],
-            "host": activity["system"]["platform"]["node"],
-        }
+        facts["provenance"] = _compact_provenance()
     facts["seconds"] = round(time.monotonic() - started, 2)
     return {
-        "input": asdict(Fingerprint.of(source)),
-        "output": asdict(Fingerprint.of(conversion.output)),
+        "input": asdict(Fingerprint.of(task.source)),
+        "output": asdict(Fingerprint.of(task.output)),
         "facts": facts,
     }
 
 
-def run_tool(tool: Processor) -> None:
-    """Run ctapipe's tool; what its reader says about a bad file becomes a ``DataError``."""
+def _forget_earlier_files() -> None:
+    """Make the output what ctapipe-process makes of this file alone.
+
+    ctapipe draws the points of its fits of arrival times from a generator that lives as long as
+    the process: the parameters would depend on the files before.
+    """
+    Provenance().clear()
+    FIT_RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
+def check_option_names(config: dict[str, Any]) -> list[str]:
+    """One line for each section or option that ctapipe-process does not have."""
+    known = {kind.__name__: kind for kind in ProcessorTool(config=Config())._classes_inc_parents()}
+    return list(_unknown_names(config, known, ""))
+
+
+def _unknown_names(
+    section: dict[str, Any], known: dict[str, type[HasTraits]], path: str
+) -> Iterator[str]:
+    traits = known[path.split(".")[-1]].class_trait_names(config=True) if path else []
+    for name, value in section.items():
+        where = f"{path}.{name}".lstrip(".")
+        if name in known and isinstance(value, dict):
+            yield from _unknown_names(value, known, where)
+        elif name in OWN_OPTIONS:
+            yield f"{where}: is set by `convert`; take it out"
+        elif not path:
+            yield f"{where}: ctapipe-process has no such component; {did_you_mean(name, known)}"
+        elif name not in traits:
+            yield f"{where}: no such option; {did_you_mean(name, traits)}"
+
+
+def _check_simtel(path: Path) -> None:
+    """Refuse what cannot be a simtel file, in words of our own."""
+    if path.stat().st_size == 0:
+        raise DataError("the file is empty")
+    try:
+        is_simtel = SimTelEventSource.is_compatible(path)
+    except READ_ERRORS as error:
+        raise DataError(f"cannot be read ({error}); copy it again") from error
+    if not is_simtel:
+        raise DataError("not a simtel file, whatever its name says")
+
+
+def _make_config(task: Task, output: Path) -> Config:
+    own = {
+        "EventSource": {"input_url": str(task.source)},
+        "DataWriter": {"output_path": str(output), "overwrite": True},
+        # The record keeps what matters; ctapipe's log has all installed packages for each file.
+        "ProcessorTool": {"provenance_log": os.devnull},
+    }
+    config = Config(task.config)
+    config.merge(Config(own))
+    return config
+
+
+def _run(tool: Processor, source: Path) -> None:
+    """Run the tool; what its reader says about a bad file becomes a reason."""
     try:
         tool.run(argv=[], raises=True)
     except SystemExit as end:
@@ -165,37 +191,42 @@ def run_tool(tool: Processor) -> None:
         ) from error
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """Read events, images a telescope type, particles, runs of an output."""
+def _read_facts(path: Path) -> dict[str, Any]:
+    """Events, images a telescope type, particles, runs."""
     with tables.open_file(path) as file:
-        particles: dict[str, int] = {}
-        if SHOWERS in file:
-            showers = file.get_node(SHOWERS)
-            particles = count_particles(
-                showers.col("true_shower_primary_id"), showers.col("true_energy")
-            )
-        layout = file.get_node(LAYOUT).read(field=None)
-        names = zip(layout["tel_id"].tolist(), layout["tel_description"].tolist(), strict=True)
-        kinds = dict(names)
-        group = next((group for group in IMAGE_TABLES if group in file), None)
-        images: dict[str, int] = {}
-        for table in file.iter_nodes(group, "Table") if group else ():
-            kind = kinds[int(table.name.removeprefix("tel_"))].decode()
-            images[kind] = images.get(kind, 0) + int(table.nrows)
+        showers = file.get_node(SHOWERS) if SHOWERS in file else None
+        particles = (
+            count_particles(showers.col("true_shower_primary_id"), showers.col("true_energy"))
+            if showers is not None
+            else {}
+        )
         runs = file.get_node(RUNS).col("obs_id") if RUNS in file else []
         return {
             "events": int(file.get_node(TRIGGERS).nrows) if TRIGGERS in file else 0,
-            "images": dict(sorted(images.items())),
+            "images": _count_images(file),
             "particles": particles,
             "obs_ids": sorted({int(number) for number in runs}),
             "thrown_histogram": THROWN in file,
         }
 
 
-def make_notes(facts: dict[str, Any], is_cut: bool) -> list[str]:
+def _count_images(file: tables.File) -> dict[str, int]:
+    """Telescope type -> images."""
+    layout = file.get_node(LAYOUT).read(field=None)
+    kinds = dict(zip(layout["tel_id"].tolist(), layout["tel_description"].tolist(), strict=True))
+    group = next((group for group in IMAGE_TABLES if group in file), None)
+    counts: dict[str, int] = {}
+    for table in file.iter_nodes(group, "Table") if group else ():
+        kind = kinds[int(table.name.removeprefix("tel_"))].decode()
+        counts[kind] = counts.get(kind, 0) + int(table.nrows)
+    return dict(sorted(counts.items()))
+
+
+def _make_notes(tool: Processor, facts: dict[str, Any], messages: list[str]) -> list[str]:
     """What a user must know about the output."""
     notes = []
-    if is_cut:
+    damage = tool.event_source.broken_by or any("truncated" in text for text in messages)
+    if damage:
         notes.append(
             f"truncated: {facts['events']} events read; effective areas come out too small"
         )
@@ -209,24 +240,18 @@ def make_notes(facts: dict[str, Any], is_cut: bool) -> list[str]:
     return notes
 
 
-def check_option_names(config: dict[str, Any]) -> list[str]:
-    """List, one line each, the sections and options that ctapipe-process does not have."""
-    known = {kind.__name__: kind for kind in ProcessorTool(config=Config())._classes_inc_parents()}
-    return list(_unknown_names(config, known, ""))
+def _refuse_nothing(source: Path, facts: dict[str, Any]) -> None:
+    """A file that was cut before its first event says nothing about how many would trigger."""
+    if not facts["events"] and any(note.startswith("truncated") for note in facts["notes"]):
+        raise DataError("truncated before its first event; copy it again")
 
 
-def _unknown_names(
-    section: dict[str, Any], known: dict[str, type[HasTraits]], path: str
-) -> Iterator[str]:
-    """Lines about one section at ``path`` and those in it; ctapipe nests components freely."""
-    traits = known[path.split(".")[-1]].class_trait_names(config=True) if path else []
-    for name, value in section.items():
-        where = f"{path}.{name}".lstrip(".")
-        if name in known and isinstance(value, dict):
-            yield from _unknown_names(value, known, where)
-        elif name in OWN_OPTIONS:
-            yield f"{where}: is set by `convert`; take it out"
-        elif not path:
-            yield f"{where}: ctapipe-process has no such component; {did_you_mean(name, known)}"
-        elif name not in traits:
-            yield f"{where}: no such option; {did_you_mean(name, traits)}"
+def _compact_provenance() -> dict[str, str]:
+    """The last activity, without the machine, packages and configuration that all files share."""
+    activity = Provenance().provenance[-1]
+    return {
+        "activity": activity["activity_uuid"],
+        "started": activity["start"]["time_utc"],
+        "ended": activity["stop"]["time_utc"],
+        "host": activity["system"]["platform"]["node"],
+    }
