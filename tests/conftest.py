@@ -61,6 +61,7 @@ def _keep_loggers_enabled():
 def dl1_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Simulated DL1 files: ``gamma_train``, ``proton_train``, ``gamma_test``, ``proton_test``."""
     from cherenkov_mlops.commands import simulate
+    from cherenkov_mlops.data import file_look
 
     # Processes that share the tests share the files: below the folder of the first of them.
     is_one_of_several = "PYTEST_XDIST_WORKER" in os.environ
@@ -69,6 +70,8 @@ def dl1_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     sizes = {"gamma_train": 400, "proton_train": 400, "gamma_test": 230, "proton_test": 230}
     files = {name: folder / f"{name}.dl1.h5" for name in sizes}
     folder.mkdir(exist_ok=True)
+    # What is found in files of tests is not remembered in the user's cache folder.
+    file_look._cache_folder = lambda: folder / "checked"
     with FileLock(folder.with_suffix(".lock")):
         for seed, (name, n_images) in enumerate(sizes.items()):
             particle = name.partition("_")[0]

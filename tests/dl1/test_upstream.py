@@ -267,7 +267,7 @@ class TestK:
     )
     def test_each_channel_alone_is_bit_identical(self, dl1_files, channel):
         stock, ours = open_both([dl1_files["gamma_test"]], [channel])
-        rows = list(np.random.default_rng(0).permutation(stock.get_n_events()))
+        rows = list(np.random.default_rng(0).permutation(stock._get_n_events()))
         theirs, cured = (
             reader.generate_mono_batch(rows)["features"].data for reader in (stock, ours)
         )
@@ -282,7 +282,8 @@ class TestL:
         _, run_dir = completed_runs["energy"]
         saved = json.loads(run_dir.tool_config("train").read_text(encoding="utf-8"))
         assert saved["TrainTool"]["n_epochs"] == 2
-        assert "ShiftingMapper" in saved["TrainTool"]["ImageOptions"]["image_mapper_type"]
+        options = saved["TrainTool"]["CuredImageReader"]["ImageOptions"]
+        assert "ShiftingMapper" in options["image_mapper_type"]
         events = [path for path in run_dir.tensorboard.rglob("events*") if path.is_file()]
         assert events and all(path.stat().st_size < 100_000 for path in events)
         assert not list(run_dir.path.glob("*provenance*"))

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from multiprocessing import get_context
@@ -159,25 +159,13 @@ def look_at(path: Path, checks: Checks, telescopes: Sequence[int] | None = None)
                 telescopes = allowed_telescopes(checks, array)
             used = tuple(number for number in facts.images if number in set(telescopes))
             look = FileLook(facts, instrument, used, shower_keys(showers))
-            with suppress_problem(look):
+            try:
                 _look_at_images(path, file, showers, checks, look)
+            except DataError as error:
+                look.problem = str(error)
         except (tables.HDF5ExtError, OSError) as error:
             raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
     return look
-
-
-class suppress_problem(suppress):
-    """Note a DataError in the look instead of raising it."""
-
-    def __init__(self, look: FileLook):
-        super().__init__(DataError)
-        self.look = look
-
-    def __exit__(self, kind, error, traceback) -> bool | None:
-        """Keep the message."""
-        if isinstance(error, DataError):
-            self.look.problem = str(error)
-        return super().__exit__(kind, error, traceback)
 
 
 def _look_at_images(
@@ -290,7 +278,7 @@ def look_at_files(
     if looks and missing:
         log.info("%d of %d files are as they were when last checked", len(looks), len(paths))
     work = partial(_look_and_stat, checks=checks, telescopes=telescopes)
-    with _as_many_workers(len(missing)) as map_files:
+    with _workers(len(missing)) as map_files:
         for path, (look, status) in zip(
             with_progress(missing, "checking files"), map_files(work, missing), strict=True
         ):
@@ -311,24 +299,19 @@ def _look_and_stat(
     return look_at(path, checks, telescopes), status
 
 
-class _as_many_workers:
-    """The function that maps over files: in this process, or in several."""
-
-    def __init__(self, n_files: int):
-        n_cores = len(os.sched_getaffinity(0))
-        # Fresh processes: a copy of one that runs TensorFlow's threads may never finish.
-        self._pool = (
-            ProcessPoolExecutor(n_cores, mp_context=get_context("spawn"))
-            if n_files >= MANY_FILES and n_cores > 1
-            else None
-        )
-
-    def __enter__(self) -> Callable[..., Iterator]:
-        return map if self._pool is None else partial(self._pool.map, chunksize=8)
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+@contextmanager
+def _workers(n_files: int) -> Iterator[Callable[..., Iterator]]:
+    """Give the function that maps over files: in this process, or in several."""
+    n_cores = len(os.sched_getaffinity(0))
+    if n_files < MANY_FILES or n_cores < 2:
+        yield map
+        return
+    # Fresh processes: a copy of one that runs TensorFlow's threads may never finish.
+    with ProcessPoolExecutor(n_cores, mp_context=get_context("spawn")) as pool:
+        try:
+            yield partial(pool.map, chunksize=8)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def recall_keys(path: Path, folder: Path | None = None) -> np.ndarray:
@@ -434,7 +417,8 @@ class Memory:
 def _load(stored: Path, path: Path) -> dict[str, np.ndarray] | None:
     """Content of a remembered look if the file is as it was then."""
     # One that is not there or damaged is as good as none.
-    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile), np.load(stored) as content:
+    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile), stored.open("rb") as stream:
+        content = np.load(stream)
         if json.loads(str(content["said"]))["status"] == _status(path):
             return dict(content)
     return None

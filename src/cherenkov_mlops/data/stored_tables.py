@@ -1,6 +1,7 @@
 """Tables of ctapipe's HDF5 files: columns decoded when they are asked for, and joined."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import astropy.units as u
@@ -47,27 +48,27 @@ class StoredTable:
     def __getitem__(self, name: str) -> Column:
         """Values of the column with their unit; names of an enumeration stay numbers."""
         stored = self._stored[name]
-        # What ctapipe did to the column when it wrote it stands in attributes by its position.
-        prefix = f"CTAFIELD_{self._table.colnames.index(name)}_"
-        attributes = self._table._v_attrs
-        said: dict[str, Any] = {
-            key.removeprefix(prefix): attributes[key]
-            for key in attributes._v_attrnamesuser
-            if key.startswith(prefix)
-        }
-        said = {
-            key: value.item() if isinstance(value, np.generic) else value
-            for key, value in said.items()
-        }
-        transform = get_column_transforms(
-            {name: {**said, "DTYPE": self._table.coldescrs[name].dtype}}
-        ).get(name)
+        said = {**self._said[name], "DTYPE": self._table.coldescrs[name].dtype}
+        transform = get_column_transforms({name: said}).get(name)
         if transform is None or isinstance(transform, EnumColumnTransform):
             return Column(stored)
         values = transform.inverse(stored)
         if isinstance(values, u.Quantity):
             return Column(values.value, unit=values.unit)
         return Column(values)
+
+    @cached_property
+    def _said(self) -> dict[str, dict[str, Any]]:
+        """What ctapipe did to each column when it wrote it, from attributes by its position."""
+        names, attributes = self._table.colnames, self._table._v_attrs
+        said: dict[str, dict[str, Any]] = {name: {} for name in names}
+        for key in attributes._v_attrnamesuser:
+            if key.startswith("CTAFIELD_"):
+                number, _, what = key.removeprefix("CTAFIELD_").partition("_")
+                value = attributes.__dict__[key]
+                plain = value.item() if isinstance(value, np.generic) else value
+                said[names[int(number)]][what] = plain
+        return said
 
     def numbers(self, name: str, unit: str) -> np.ndarray:
         """Values of the column in this unit; as they are if it has none."""
@@ -151,20 +152,29 @@ def find_rows(
     DataError
         Two rows of ``table`` have the same keys.
     """
-    places = pd.DataFrame({name: np.asarray(table[name]) for name in [*keys, *(agree_on or ())]})
-    if agree_on is not None:
-        places = places.drop_duplicates()
-        if not agree_on:
-            places = places.drop_duplicates(list(keys))
-    index = pd.MultiIndex.from_frame(places[list(keys)])
-    if not index.is_unique:
-        twice = dict(zip(keys, index[index.duplicated()][0], strict=True))
-        raise DataError(
-            f"{table.place}: expected each {', '.join(keys)} once, got {twice} again; "
-            "merge only files of different runs"
-        )
-    looked_for = [np.asarray(wanted[name]) for name in keys]
-    if all(np.array_equal(a, places[name]) for a, name in zip(looked_for, keys, strict=True)):
-        return places.index.to_numpy()
-    found = index.get_indexer(pd.MultiIndex.from_arrays(looked_for))
-    return np.where(found < 0, -1, places.index.to_numpy()[found])
+    # Each combination of keys is one number: rows are compared by one comparison.
+    places = np.zeros(len(table), dtype=np.int64)
+    sought = np.zeros(len(wanted), dtype=np.int64)
+    for name in keys:
+        both = np.concatenate([np.asarray(table[name]), np.asarray(wanted[name])])
+        values, codes = np.unique(both, return_inverse=True)
+        places = places * len(values) + codes[: len(places)]
+        sought = sought * len(values) + codes[len(places) :]
+    # The first of equal rows comes first.
+    order = np.argsort(places, kind="stable")
+    ordered = places[order]
+    again = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if len(again) and agree_on != ():
+        first, second = order[again], order[again + 1]
+        columns = [np.asarray(table[name]) for name in agree_on or ()]
+        if agree_on is None or any((each[first] != each[second]).any() for each in columns):
+            row = second.min()
+            twice = {name: np.asarray(table[name])[row].item() for name in keys}
+            raise DataError(
+                f"{table.place}: expected each {', '.join(keys)} once, got {twice} again; "
+                "merge only files of different runs"
+            )
+    if not len(places):
+        return np.full(len(sought), -1)
+    found = np.minimum(np.searchsorted(ordered, sought), len(ordered) - 1)
+    return np.where(ordered[found] == sought, order[found], -1)

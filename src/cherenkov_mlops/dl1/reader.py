@@ -58,12 +58,12 @@ class WaveformOptions(DLWaveformReader):
         Component.__init__(self, config=config, parent=parent, **kwargs)
 
 
-class BatchReader:
+class BatchReader(Component):
     """Features of whole batches, by row number, from a data set and its examples.
 
-    Subclasses say which pixels a network sees. Beside CTLearn's ``generate_mono_batch`` and
-    ``generate_stereo_batch``, which make a table of each batch, ``read_features`` gives the bare
-    array.
+    It is a component so that tools write its options down. Subclasses say which pixels a network
+    sees. Beside CTLearn's ``generate_mono_batch`` and ``generate_stereo_batch``, which make a
+    table of each batch, ``read_features`` gives the bare array.
 
     Parameters
     ----------
@@ -102,7 +102,8 @@ class BatchReader:
         parent: Component | None = None,
         **kwargs: Any,
     ):
-        self.options: Any = self.options_class(config=config, parent=parent, **kwargs)
+        super().__init__(config=config, parent=parent)
+        self.options: Any = self.options_class(parent=self, **kwargs)
         self.quality_query = TableQualityQuery(parent=self.options)
         self.data_set = DataSet(self.options, input_url_signal, input_url_background)
         self.examples = Examples(
