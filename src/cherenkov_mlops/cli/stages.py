@@ -118,8 +118,8 @@ def _run(
         # A folder to which no more than the results of a run were copied is enough for a page.
         folder = RunDir(config)
         is_bare = folder.metrics.is_file() and not folder.resolved_config.exists()
-        if is_bare and command in STAGES and STAGES[command].alone:
-            STAGES[command].load_run()(None, folder, **options)
+        if is_bare and command in STAGES and (do := STAGES[command].load_run()):
+            do(None, folder, **options)
             return
         if deadline is not None:
             options["deadline"] = session.started + parse_duration(deadline)
