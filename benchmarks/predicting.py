@@ -25,6 +25,7 @@ import keras
 import numpy as np
 import tables
 from astropy.table import Table
+from cherenkov_mlops.prediction.predict_tool import MODEL_TRAITS
 from ctapipe.core import run_tool
 from ctapipe.io import read_table
 from ctlearn.tools.predict_model import MonoPredictCTLearnModel
@@ -35,9 +36,8 @@ from traitlets.config import Config
 
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.dl1.reader import CuredImageReader
-from cherenkov_mlops.models.builder import build_model
 from cherenkov_mlops.models.ctlearn_options import base_traits
-from cherenkov_mlops.prediction.predict_tool import MODEL_TRAITS
+from cherenkov_mlops.models.keras_model import build_model
 from cherenkov_mlops.prediction.predictor import Job, predict_file
 
 TASKS = ("type", "energy", "cameradirection")

@@ -25,6 +25,7 @@ from unittest.mock import patch
 import h5py
 import numpy as np
 import tables
+from cherenkov_mlops.pipeline.data_checks import with_findings
 from datasets import working_folder
 from machine import describe_machine, use_one_core
 
@@ -35,7 +36,6 @@ from cherenkov_mlops.data import file_look
 from cherenkov_mlops.data.description import describe_data
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.dl1.preparation import prepare_data
-from cherenkov_mlops.pipeline.data_checks import with_findings
 
 STUDY = """
 run: {{name: preparing, dir: {folder}/runs, seed: 1}}

@@ -7,12 +7,12 @@ import pytest
 import tables
 from astropy.coordinates import angular_separation
 from astropy.table import Table
+from cherenkov_mlops.prediction.predict_tool import MODEL_TRAITS, CuredPrediction
 from ctapipe.io import TableLoader
 
 from cherenkov_mlops.dl1.split import examples_of
 from cherenkov_mlops.dl2.read import read_events
 from cherenkov_mlops.errors import DataError
-from cherenkov_mlops.prediction.predict_tool import MODEL_TRAITS, CuredPrediction
 from cherenkov_mlops.prediction.predictor import Job, predict_file
 
 TRUTH = {

@@ -13,7 +13,7 @@ from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare
 from cherenkov_mlops.training import trainer as train_tool
 from cherenkov_mlops.training.backup import Backup, read_backup, write_backup
-from cherenkov_mlops.training.train_run import train_model
+from cherenkov_mlops.training.trainer import train_model
 from interrupted import (
     MODEL,
     BreakOffBeforeState,

@@ -140,6 +140,7 @@ def _add_direction(task_class: type[Direction], name: str, title: str, **options
             kind="direction",
             kind_title="Direction",
             n_outputs=2,
+            needs_pointing=True,
             columns={"reco_alt": "deg", "reco_az": "deg"},
             truth={"true_alt": "deg", "true_az": "deg"},
             loss="MeanAbsoluteError",
@@ -157,7 +158,7 @@ def _place(prefix: str) -> DL2Place:
     return DL2Place(
         group="geometry",
         prefix=prefix,
-        columns={"alt": "reco_alt", "az": "reco_az"},
+        columns={"az": "reco_az", "alt": "reco_alt"},
         container="ReconstructedGeometryContainer",
         property="GEOMETRY",
     )
