@@ -25,7 +25,6 @@ from unittest.mock import patch
 import h5py
 import numpy as np
 import tables
-from cherenkov_mlops.pipeline.data_checks import with_findings
 from datasets import working_folder
 from machine import describe_machine, use_one_core
 
@@ -33,6 +32,7 @@ from cherenkov_mlops.commands import simulate
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data import file_look
+from cherenkov_mlops.data.checks import with_findings
 from cherenkov_mlops.data.description import describe_data
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.dl1.preparation import prepare_data

@@ -4,6 +4,7 @@ The first tests to fail when upstream moves. The letters are those of docs/upstr
 """
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -22,11 +23,14 @@ from dl1_data_handler.reader import DLImageReader
 from traitlets.config import Config
 
 from cherenkov_mlops.commands import simulate
+from cherenkov_mlops.data.inputs import inspect_inputs
+from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.dl1.split import split_events
 from cherenkov_mlops.dl2.read import read_events
-from cherenkov_mlops.prediction.predictor import Job, predict_file
+from cherenkov_mlops.models.base import load_model
+from cherenkov_mlops.prediction.predictor import predict_file
 
 CLASSIFIER = "/dl2/event/telescope/particle_type/CTLearnClassifier"
 
@@ -84,15 +88,10 @@ def read_scores(path):
     }
 
 
-def make_job(models, dl1_files, folder):
-    """Prediction of the gamma test file by the models of the tasks."""
-    return Job(
-        models=models,
-        source=dl1_files["gamma_test"],
-        output=folder / "ours.dl2.h5",
-        telescopes=[21, 22],
-        log_file=folder / "tool.log",
-    )
+def signal_of(config, run_dir):
+    """The gamma test file, as a prediction takes it."""
+    inputs = inspect_inputs(config, "test", read_manifest(run_dir).inputs)
+    return replace(inputs, files={"signal": inputs.files["signal"]})
 
 
 class TestA:
@@ -178,8 +177,8 @@ class TestE:
         large = config.model_copy(
             update={"test": config.test.model_copy(update={"batch_size": 100_000})}
         )
-        job = make_job({"type": run_dir.trained_model}, dl1_files, tmp_path)
-        record = predict_file(large, job)
+        model, output = load_model(config, run_dir), tmp_path / "ours.dl2.h5"
+        record = predict_file(large, [model], signal_of(config, run_dir), output)
         assert 0 < record.n_events < 100_000
 
 
@@ -230,7 +229,7 @@ class TestJ:
 
     def test_one_pass_for_two_models(self, completed_runs, dl1_files, tmp_path, monkeypatch):
         config, type_run = completed_runs["type"]
-        _, energy_run = completed_runs["energy"]
+        energy_config, energy_run = completed_runs["energy"]
         n_read = []
         original = CuredImageReader.read_features
 
@@ -239,14 +238,14 @@ class TestJ:
             return original(self, rows)
 
         monkeypatch.setattr(CuredImageReader, "read_features", count)
-        models = {"type": type_run.trained_model, "energy": energy_run.trained_model}
-        job = make_job(models, dl1_files, tmp_path)
-        record = predict_file(config, job)
+        models = [load_model(config, type_run), load_model(energy_config, energy_run)]
+        output = tmp_path / "ours.dl2.h5"
+        record = predict_file(config, models, signal_of(config, type_run), output)
         assert sum(n_read) == record.n_events
         alone, _ = read_events(
             energy_run.dl2(dl1_files["gamma_test"], "signal"), "energy", "mono", signal=True
         )
-        together, _ = read_events(job.output, "energy", "mono", signal=True)
+        together, _ = read_events(output, "energy", "mono", signal=True)
         np.testing.assert_allclose(together["reco_energy"], alone["reco_energy"], rtol=1e-5)
 
 
@@ -280,9 +279,8 @@ class TestL:
 
     def test_what_training_leaves(self, completed_runs):
         _, run_dir = completed_runs["energy"]
-        saved = json.loads(run_dir.tool_config("train").read_text(encoding="utf-8"))
-        assert saved["TrainTool"]["n_epochs"] == 2
-        options = saved["TrainTool"]["CuredImageReader"]["ImageOptions"]
+        saved = json.loads(run_dir.reader_config.read_text(encoding="utf-8"))
+        options = saved["CuredImageReader"]["ImageOptions"]
         assert "ShiftingMapper" in options["image_mapper_type"]
         events = [path for path in run_dir.tensorboard.rglob("events*") if path.is_file()]
         assert events and all(path.stat().st_size < 100_000 for path in events)

@@ -121,6 +121,8 @@ class Trainer:
         Complete epochs, those of earlier attempts among them.
     callbacks : list of Callback
         In their order; made by ``run``.
+    model : keras.Model
+        The network that learns; made by ``run``.
     """
 
     def __init__(
@@ -155,7 +157,7 @@ class Trainer:
                     "the files give other events now than at prepare, so its split does not fit "
                     "them; prepare again: prepare --force"
                 )
-            options = reader.options.get_current_config()
+            options = reader.get_current_config()
             text = json.dumps(options, indent=1, default=str)
             write_text_atomically(self.run_dir.reader_config, text + "\n")
             if (cache := pixel_cache(self.config, self.run_dir)) is not None:
@@ -163,7 +165,7 @@ class Trainer:
             self.make_loaders(reader)
             self.make_callbacks()
             with self.strategy.scope():
-                model = self.make_model()
+                self.model = self.make_model()
             batches: keras.utils.PyDataset = self.training_loader
             if self.n_devices > 1:
                 size = train.batch_size
@@ -178,7 +180,7 @@ class Trainer:
                 first_epoch = self.backup.n_epochs_done
                 first_epoch = train.n_epochs if self.backup.is_over else first_epoch
             with self.requests:
-                model.fit(
+                self.model.fit(
                     batches,
                     validation_data=self.validation_loader,
                     initial_epoch=first_epoch,
