@@ -387,7 +387,7 @@ def test_test_files_of_the_same_name_and_without_telescopes(dl1_files, broken, t
     content = study("energy", dl1_files, **over)
     config, run_dir = load_study(tmp_path, content)
     chain.run(config, run_dir, until="evaluate")
-    names = sorted(path.name for path in run_dir.predict_dir.iterdir())
+    names = sorted(path.name for path in run_dir.predict_dir.glob("*.h5"))
     assert names == ["signal_same.dl2.h5", "signal_same_2.dl2.h5"]
     results = read_results(run_dir.metrics)
     n_bright = 0
