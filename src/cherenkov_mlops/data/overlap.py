@@ -1,6 +1,7 @@
 """Events that are trained on and tested on."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +41,17 @@ def warn_of_overlap(training: Inputs, testing: Inputs) -> list[str]:
 
 def overlap_findings(config: RunConfig, training: Inputs) -> list[Finding]:
     """Whether test files that are already there hold events that are to be trained on."""
-    paths = _test_files(config)
+    # Test files may still be missing when a run is prepared.
+    paths: set[Path] = set()
+    for label in LABELS if config.task == "type" else LABELS[:1]:
+        for pattern in getattr(config.data.test, label):
+            with suppress(DataError):
+                paths.update(expand_patterns([pattern], ""))
     if not paths:
         return []
     trained_on = training.shower_keys()
     shared = {}
-    for path in paths:
+    for path in sorted(paths):
         try:
             shared[path.name] = int(np.isin(recall_keys(path), trained_on).sum())
         except DataError:
@@ -59,15 +65,3 @@ def overlap_findings(config: RunConfig, training: Inputs) -> list[Finding]:
         "good; give other files as data.test."
     )
     return [Finding("failure", "overlap", text)]
-
-
-def _test_files(config: RunConfig) -> list[Path]:
-    """Test files that exist; they may still be missing when a run is prepared."""
-    found: list[Path] = []
-    for label in LABELS if config.task == "type" else LABELS[:1]:
-        for pattern in getattr(config.data.test, label):
-            try:
-                found += expand_patterns([pattern], "")
-            except DataError:
-                continue
-    return sorted(set(found))

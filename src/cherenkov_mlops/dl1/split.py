@@ -26,6 +26,7 @@ def shower_groups(events: Table, reuse: dict[int, int]) -> np.ndarray:
     obs_id, event_id = np.asarray(events["obs_id"]), np.asarray(events["event_id"])
     reused = np.isin(obs_id, [number for number, times in reuse.items() if times > 1])
     shower = np.where(reused, event_id // 100, event_id)
+    # With the file: runs of different productions may have the same number.
     keys = np.stack([np.asarray(events["file_index"]), obs_id, shower], axis=1)
     return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
 
@@ -60,6 +61,7 @@ def split_events(
     )
     classes = np.asarray(events["true_shower_primary_class"])
     validation = np.zeros(len(events), dtype=bool)
+    # Class by class: with few showers, a common draw could leave a class out of the validation.
     for number in np.unique(classes):
         rows = np.flatnonzero(classes == number)
         validation[rows[_choose_groups(groups[rows], share, by, seed)]] = True
