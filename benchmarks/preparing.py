@@ -32,10 +32,10 @@ from cherenkov_mlops.commands import simulate
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data import file_look
+from cherenkov_mlops.data.checks import with_findings
 from cherenkov_mlops.data.description import describe_data
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.dl1.preparation import prepare_data
-from cherenkov_mlops.pipeline.data_checks import with_findings
 
 STUDY = """
 run: {{name: preparing, dir: {folder}/runs, seed: 1}}

@@ -12,6 +12,7 @@ import tables
 from astropy.table import Table
 
 from cherenkov_mlops.data import file_look
+from cherenkov_mlops.data.checks import with_findings
 from cherenkov_mlops.data.description import describe_data
 from cherenkov_mlops.data.image_checks import Checks
 from cherenkov_mlops.data.inputs import inspect_inputs
@@ -19,7 +20,6 @@ from cherenkov_mlops.data.paths import EVENT_KEYS
 from cherenkov_mlops.data.stored_tables import StoredTable, find_rows
 from cherenkov_mlops.dl1.preparation import prepare_data
 from cherenkov_mlops.errors import DataError
-from cherenkov_mlops.pipeline.data_checks import with_findings
 from simulated import load_study, study
 
 SHOWERS = "/simulation/event/subarray/shower"

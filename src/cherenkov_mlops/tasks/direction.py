@@ -30,6 +30,9 @@ def angular_separation_deg(
     cross = np.linalg.norm(np.cross(first, second - first), axis=-1)
     return np.degrees(np.arctan2(cross, np.sum(first * second, axis=-1)))
 
+#: Columns whose separation is the error of a direction.
+SEPARATED = ("true_alt", "true_az", "reco_alt", "reco_az")
+
 
 @dataclass(frozen=True)
 class Direction(Task):
@@ -37,8 +40,7 @@ class Direction(Task):
 
     def error(self, events: Columns) -> np.ndarray:
         """Compute the angle between true and reconstructed direction [deg]."""
-        names = ("true_alt", "true_az", "reco_alt", "reco_az")
-        return angular_separation_deg(*(np.asarray(events[name], float) for name in names))
+        return angular_separation_deg(*(events[name] for name in SEPARATED))
 
     def shown(self, values: Mapping[str, float]) -> list[tuple[str, Sequence[float | None], str]]:
         """List both directions."""
@@ -157,7 +159,8 @@ def _place(prefix: str) -> DL2Place:
     return DL2Place(
         group="geometry",
         prefix=prefix,
-        columns={"alt": "reco_alt", "az": "reco_az"},
+        # In the order of CTLearn's tables.
+        columns={"az": "reco_az", "alt": "reco_alt"},
         container="ReconstructedGeometryContainer",
         property="GEOMETRY",
     )
