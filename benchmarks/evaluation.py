@@ -23,7 +23,7 @@ from ctapipe.io import write_table
 
 from cherenkov_mlops.commands import compare
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.dl2.read import SHOWERS, SIMULATION_RUN
+from cherenkov_mlops.data.paths import RUNS, SHOWERS
 from cherenkov_mlops.pipeline.evaluation import evaluate_run, read_predictions
 from cherenkov_mlops.results import read_results, write_results
 from cherenkov_mlops.run_dir import RunDir
@@ -161,7 +161,7 @@ def write_dl2(run: RunDir, options: argparse.Namespace) -> None:
         write_table(showers, path, SHOWERS)
         alt, az = POINTING_DEG * u.deg
         pointing = {"obs_id": [1], "min_alt": [alt], "max_alt": [alt], "min_az": [az]}
-        write_table(Table(pointing | {"max_az": [az]}), path, SIMULATION_RUN)
+        write_table(Table(pointing | {"max_az": [az]}), path, RUNS)
         for telescope in TELESCOPES[:per_shower]:
             write_predictions(path, showers, telescope, label, options, generator)
 

@@ -18,6 +18,7 @@ seconds of stock over ours for the same DL2 file, with all three tasks.
 import argparse
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -34,11 +35,12 @@ from networks import SMALL_CNN
 from traitlets.config import Config
 
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.models.builder import build_model
 from cherenkov_mlops.models.ctlearn_options import base_traits
-from cherenkov_mlops.prediction.predict_tool import MODEL_TRAITS
-from cherenkov_mlops.prediction.predictor import Job, predict_file
+from cherenkov_mlops.models.keras_model import KerasModel
+from cherenkov_mlops.prediction.predictor import predict_file
 
 TASKS = ("type", "energy", "cameradirection")
 BATCH_SIZE = 64
@@ -98,7 +100,9 @@ class Study:
         reader = CuredImageReader(
             input_url_signal=[source], config=base_traits(self.configs["energy"])
         )
-        self.n_events, self.telescopes = reader.get_n_events(), list(reader.tel_ids)
+        self.n_events = reader.get_n_events()
+        inputs = inspect_inputs(self.configs["energy"], "test")
+        self.single = replace(inputs, files={"signal": inputs.files["signal"]})
         for task, path in self.models.items():
             build_model(self.configs[task], reader.input_shape).save(path)
         reader.close_files()
@@ -124,7 +128,7 @@ class Study:
             "batch_size": BATCH_SIZE,
             "keras_verbose": 0,
         }
-        options |= {MODEL_TRAITS[task]: str(path) for task, path in self.models.items()}
+        options |= {f"load_{task}_model_from": str(path) for task, path in self.models.items()}
         traits = Config({"PredictCTLearnModel": options, "HDF5Merger": NOT_COPIED})
         traits.HDF5Merger.overwrite = True
         traits.merge(base_traits(self.configs["energy"]))
@@ -133,20 +137,16 @@ class Study:
 
     def predict_task(self, task: str) -> None:
         """DL2 file of one task, as ``test`` alone makes it."""
-        predict_file(self.configs[task], self._job(task, task))
+        self._predict(task, task)
 
     def predict_in_one_pass(self) -> None:
         """DL2 file of all tasks, as ``test`` with ``test.with_runs`` makes it."""
-        predict_file(self.configs["type"], self._job("one_pass", *TASKS))
+        self._predict("one_pass", *TASKS)
 
-    def _job(self, name: str, *tasks: str) -> Job:
-        return Job(
-            models={task: self.models[task] for task in tasks},
-            source=self.source,
-            output=self.output(name),
-            telescopes=self.telescopes,
-            log_file=self.folder / "tool.log",
-        )
+    def _predict(self, name: str, *tasks: str) -> None:
+        # Loaded each time: that is part of a prediction.
+        models = [KerasModel(self.configs[task], self.models[task]) for task in tasks]
+        predict_file(self.configs[tasks[0]], models, self.single, self.output(name))
 
 
 def make_config(task: str, source: Path) -> RunConfig:

@@ -21,10 +21,10 @@ from machine import describe_machine
 from networks import build
 
 from cherenkov_mlops.compression.export import export_model
+from cherenkov_mlops.compression.packing import pack_model
 from cherenkov_mlops.compression.pruning.kernels import find_kernels
 from cherenkov_mlops.compression.pruning.pruner import mask_weights
 from cherenkov_mlops.models.cost import file_sizes
-from cherenkov_mlops.models.packing import pack_model
 
 SHAPE = (96, 96, 2)
 SPARSITIES = (0.0, 0.9, 0.95)

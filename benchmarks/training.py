@@ -33,10 +33,10 @@ from networks import SMALL_CNN
 from traitlets.config import Config
 
 from cherenkov_mlops.config.schema import RunConfig
+from cherenkov_mlops.dl1 import loader
 from cherenkov_mlops.models.ctlearn_options import base_traits
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, train
-from cherenkov_mlops.training import loader
 from cherenkov_mlops.training import train_run as training
 from cherenkov_mlops.training.trainer import TrainTool
 

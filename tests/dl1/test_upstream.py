@@ -4,6 +4,7 @@ The first tests to fail when upstream moves. The letters are those of docs/upstr
 """
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -22,11 +23,13 @@ from dl1_data_handler.reader import DLImageReader
 from traitlets.config import Config
 
 from cherenkov_mlops.commands import simulate
+from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.dl1.split import split_events
 from cherenkov_mlops.dl2.read import read_events
-from cherenkov_mlops.prediction.predictor import Job, predict_file
+from cherenkov_mlops.models.base import load_model
+from cherenkov_mlops.prediction.predictor import predict_file
 
 CLASSIFIER = "/dl2/event/telescope/particle_type/CTLearnClassifier"
 
@@ -84,15 +87,12 @@ def read_scores(path):
     }
 
 
-def make_job(models, dl1_files, folder):
-    """Prediction of the gamma test file by the models of the tasks."""
-    return Job(
-        models=models,
-        source=dl1_files["gamma_test"],
-        output=folder / "ours.dl2.h5",
-        telescopes=[21, 22],
-        log_file=folder / "tool.log",
-    )
+def predict(config, models, folder):
+    """Prediction of the signal test file by the models; its record, and the DL2 file."""
+    inputs = inspect_inputs(config, "test")
+    single = replace(inputs, files={"signal": inputs.files["signal"]})
+    output = folder / "ours.dl2.h5"
+    return predict_file(config, models, single, output), output
 
 
 class TestA:
@@ -178,8 +178,7 @@ class TestE:
         large = config.model_copy(
             update={"test": config.test.model_copy(update={"batch_size": 100_000})}
         )
-        job = make_job({"type": run_dir.trained_model}, dl1_files, tmp_path)
-        record = predict_file(large, job)
+        record, _ = predict(large, [load_model(large, run_dir)], tmp_path)
         assert 0 < record.n_events < 100_000
 
 
@@ -229,7 +228,7 @@ class TestJ:
     """CTLearn reads and maps the file once for each model."""
 
     def test_one_pass_for_two_models(self, completed_runs, dl1_files, tmp_path, monkeypatch):
-        config, type_run = completed_runs["type"]
+        config, _ = completed_runs["type"]
         _, energy_run = completed_runs["energy"]
         n_read = []
         original = CuredImageReader.read_features
@@ -239,14 +238,13 @@ class TestJ:
             return original(self, rows)
 
         monkeypatch.setattr(CuredImageReader, "read_features", count)
-        models = {"type": type_run.trained_model, "energy": energy_run.trained_model}
-        job = make_job(models, dl1_files, tmp_path)
-        record = predict_file(config, job)
+        models = [load_model(*completed_runs[task]) for task in ("type", "energy")]
+        record, output = predict(config, models, tmp_path)
         assert sum(n_read) == record.n_events
         alone, _ = read_events(
             energy_run.dl2(dl1_files["gamma_test"], "signal"), "energy", "mono", signal=True
         )
-        together, _ = read_events(job.output, "energy", "mono", signal=True)
+        together, _ = read_events(output, "energy", "mono", signal=True)
         np.testing.assert_allclose(together["reco_energy"], alone["reco_energy"], rtol=1e-5)
 
 

@@ -18,7 +18,6 @@ from cherenkov_mlops.prediction.predictor import predict_file
 from cherenkov_mlops.tasks import TASKS
 
 
-
 def output_of(completed_runs, dl1_files, task):
     _, run_dir = completed_runs[task]
     return run_dir.dl2(dl1_files["gamma_test"], "signal")

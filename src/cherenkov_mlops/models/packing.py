@@ -8,58 +8,18 @@ everything else (scales, biases, normalisations) as it is.
 
 import json
 import struct
-import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import zstandard
 
-from cherenkov_mlops.compression.pruning.kernels import find_kernels
 from cherenkov_mlops.errors import DataError
-from cherenkov_mlops.run_dir import atomic_path
 
 MAGIC = b"CMPACK1\n"
-LEVEL = 19
 LARGEST = 127
 #: A byte that says: 255 more zeros, and on.
 SKIP = 255
-
-
-def pack_model(model: keras.Model, path: Path) -> Path:
-    """``path``, holding the model with kernels of 8 bit; whole or not there at all.
-
-    ``unpack_model`` gives the rounded kernels back bit by bit, zeros among them, and all other
-    weights as they were.
-    """
-    kernels = {kernel.path for kernel in find_kernels(model, with_last=True).values()}
-    weights, values, gaps, others = [], [], [], []
-    for weight in model.weights:
-        array = np.asarray(weight, dtype=np.float32)
-        is_packed = weight.path in kernels and array.ndim > 1
-        weights.append({"shape": array.shape, "packed": is_packed})
-        if not is_packed:
-            others.append(array.tobytes())
-            continue
-        rounded, scale = _round(array)
-        others.append(scale.tobytes())
-        values.append(rounded[rounded != 0].tobytes())
-        gaps.append(_encode_gaps(np.flatnonzero(rounded)))
-        weights[-1] |= {"n": len(values[-1]), "gaps": len(gaps[-1])}
-    header = json.dumps({"model": model.to_json(), "weights": weights}).encode()
-    compressor = zstandard.ZstdCompressor(LEVEL, write_checksum=True)
-    streams = (header, b"".join(values), b"".join(gaps), b"".join(others))
-    pieces = [compressor.compress(stream) for stream in streams]
-    with atomic_path(path) as temporary:
-        sizes = struct.pack(f"<{len(pieces)}Q", *map(len, pieces))
-        temporary.write_bytes(MAGIC + sizes + b"".join(pieces))
-    return path
-
-
-def packed_size(model: keras.Model) -> int:
-    """Bytes of the file that ``pack_model`` would write."""
-    with tempfile.TemporaryDirectory() as folder:
-        return pack_model(model, Path(folder) / "model.packed").stat().st_size
 
 
 def unpack_model(path: Path) -> keras.Model:
@@ -115,23 +75,7 @@ def _read_weights(weights: list[dict], values: bytes, gaps: bytes, others: bytes
     return arrays
 
 
-def _round(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of -127 to 127, and the scale of each output channel."""
-    largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
-    scale = (np.where(largest > 0, largest, 1) / LARGEST).astype(np.float32)
-    return np.round(kernel / scale).astype(np.int8), scale
-
-
-def _encode_gaps(places: np.ndarray) -> bytes:
-    """Number of zeros before each place, one byte; more of them where there are many."""
-    gaps = np.diff(places, prepend=-1) - 1
-    counts = gaps // SKIP + 1
-    encoded = np.full(counts.sum(), SKIP, dtype=np.uint8)
-    encoded[np.cumsum(counts) - 1] = gaps % SKIP
-    return encoded.tobytes()
-
-
 def _decode_gaps(encoded: np.ndarray) -> np.ndarray:
-    """The places, from what ``_encode_gaps`` made of them."""
+    """The places, from what ``compression.packing`` made of them."""
     ends = np.flatnonzero(encoded != SKIP)
     return np.cumsum(encoded, dtype=np.int64)[ends] + np.arange(len(ends))

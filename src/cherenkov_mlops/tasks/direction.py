@@ -30,6 +30,7 @@ def angular_separation_deg(
     cross = np.linalg.norm(np.cross(first, second - first), axis=-1)
     return np.degrees(np.arctan2(cross, np.sum(first * second, axis=-1)))
 
+
 #: Columns whose separation is the error of a direction.
 SEPARATED = ("true_alt", "true_az", "reco_alt", "reco_az")
 

@@ -18,9 +18,9 @@ from cherenkov_mlops.compression.export.litert import (
 )
 from cherenkov_mlops.compression.export.onnx import write_onnx, write_onnx_int8
 from cherenkov_mlops.compression.export.openvino import write_openvino
+from cherenkov_mlops.compression.packing import pack_model
 from cherenkov_mlops.errors import DataError, UserError
 from cherenkov_mlops.forms import FORMS
-from cherenkov_mlops.models.packing import pack_model
 
 type Writer = Callable[[keras.Model, Path, np.ndarray], object]
 
