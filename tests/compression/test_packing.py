@@ -7,18 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cherenkov_mlops.models.template as template
+from cherenkov_mlops.compression.packing import _encode_gaps, _round, pack_model
 from cherenkov_mlops.compression.pruning.kernels import find_kernels
 from cherenkov_mlops.compression.pruning.pruner import mask_weights
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.models.builder import build_model
-from cherenkov_mlops.models.packing import (
-    _decode_gaps,
-    _encode_gaps,
-    _round,
-    pack_model,
-    unpack_model,
-)
+from cherenkov_mlops.models.packing import _decode_gaps, unpack_model
 from simulated import study, write_study
 
 MODELS = {
