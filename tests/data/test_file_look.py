@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tables
 from astropy.table import Table
-from cherenkov_mlops.pipeline.data_checks import with_findings
 
 from cherenkov_mlops.data import file_look
+from cherenkov_mlops.data.checks import with_findings
 from cherenkov_mlops.data.description import describe_data
 from cherenkov_mlops.data.image_checks import Checks
 from cherenkov_mlops.data.inputs import inspect_inputs

@@ -24,7 +24,6 @@ from traitlets.config import Config
 
 from cherenkov_mlops.commands import simulate
 from cherenkov_mlops.data.inputs import inspect_inputs
-from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.dl1.split import split_events
@@ -88,10 +87,12 @@ def read_scores(path):
     }
 
 
-def signal_of(config, run_dir):
-    """The gamma test file, as a prediction takes it."""
-    inputs = inspect_inputs(config, "test", read_manifest(run_dir).inputs)
-    return replace(inputs, files={"signal": inputs.files["signal"]})
+def predict(config, models, folder):
+    """Prediction of the signal test file by the models; its record, and the DL2 file."""
+    inputs = inspect_inputs(config, "test")
+    single = replace(inputs, files={"signal": inputs.files["signal"]})
+    output = folder / "ours.dl2.h5"
+    return predict_file(config, models, single, output), output
 
 
 class TestA:
@@ -177,8 +178,7 @@ class TestE:
         large = config.model_copy(
             update={"test": config.test.model_copy(update={"batch_size": 100_000})}
         )
-        model, output = load_model(config, run_dir), tmp_path / "ours.dl2.h5"
-        record = predict_file(large, [model], signal_of(config, run_dir), output)
+        record, _ = predict(large, [load_model(large, run_dir)], tmp_path)
         assert 0 < record.n_events < 100_000
 
 
@@ -228,8 +228,8 @@ class TestJ:
     """CTLearn reads and maps the file once for each model."""
 
     def test_one_pass_for_two_models(self, completed_runs, dl1_files, tmp_path, monkeypatch):
-        config, type_run = completed_runs["type"]
-        energy_config, energy_run = completed_runs["energy"]
+        config, _ = completed_runs["type"]
+        _, energy_run = completed_runs["energy"]
         n_read = []
         original = CuredImageReader.read_features
 
@@ -238,9 +238,8 @@ class TestJ:
             return original(self, rows)
 
         monkeypatch.setattr(CuredImageReader, "read_features", count)
-        models = [load_model(config, type_run), load_model(energy_config, energy_run)]
-        output = tmp_path / "ours.dl2.h5"
-        record = predict_file(config, models, signal_of(config, type_run), output)
+        models = [load_model(*completed_runs[task]) for task in ("type", "energy")]
+        record, output = predict(config, models, tmp_path)
         assert sum(n_read) == record.n_events
         alone, _ = read_events(
             energy_run.dl2(dl1_files["gamma_test"], "signal"), "energy", "mono", signal=True
@@ -279,8 +278,9 @@ class TestL:
 
     def test_what_training_leaves(self, completed_runs):
         _, run_dir = completed_runs["energy"]
-        saved = json.loads(run_dir.reader_config.read_text(encoding="utf-8"))
-        options = saved["CuredImageReader"]["ImageOptions"]
+        saved = json.loads(run_dir.tool_config("train").read_text(encoding="utf-8"))
+        assert saved["TrainTool"]["n_epochs"] == 2
+        options = saved["TrainTool"]["CuredImageReader"]["ImageOptions"]
         assert "ShiftingMapper" in options["image_mapper_type"]
         events = [path for path in run_dir.tensorboard.rglob("events*") if path.is_file()]
         assert events and all(path.stat().st_size < 100_000 for path in events)

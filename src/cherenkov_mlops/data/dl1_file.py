@@ -28,7 +28,7 @@ from cherenkov_mlops.data.production import (
     read_pointings,
     read_productions,
 )
-from cherenkov_mlops.data.stored_tables import StoredTable, repeated_rows
+from cherenkov_mlops.data.stored_tables import Identity, StoredTable, identify, repeated_rows
 from cherenkov_mlops.errors import DataError
 
 REQUIRED_NODES = {
@@ -156,7 +156,8 @@ def inspect_dl1(path: Path, *, aligned: bool = True) -> DL1File:
     with open_hdf5(path) as file:
         try:
             check_layout(path, file, aligned)
-            return read_facts(path, file, StoredTable(file, SHOWERS))
+            per_event = (StoredTable(file, node) for node in (SHOWERS, TRIGGERS, RUNS))
+            return read_facts(path, file, *per_event)
         except tables.HDF5ExtError as error:
             raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
 
@@ -200,8 +201,10 @@ def check_layout(path: Path, file: tables.File, aligned: bool) -> None:
             raise DataError(f"{path}: has no pointing of telescope {number}")
 
 
-def read_facts(path: Path, file: tables.File, showers: StoredTable) -> DL1File:
-    """Describe an open file whose layout is known to be good.
+def read_facts(
+    path: Path, file: tables.File, showers: StoredTable, triggers: StoredTable, runs: StoredTable
+) -> DL1File:
+    """Describe an open file whose layout is known to be good, and whose tables of events are read.
 
     Raises
     ------
@@ -210,7 +213,6 @@ def read_facts(path: Path, file: tables.File, showers: StoredTable) -> DL1File:
     """
     if not len(showers):
         raise DataError(f"{path}: expected events, got an empty table {SHOWERS}")
-    triggers = StoredTable(file, TRIGGERS, columns=EVENT_KEYS)
     for node, table in ((SHOWERS, showers), (TRIGGERS, triggers)):
         keys = table.keys(EVENT_KEYS)
         again = repeated_rows(keys)
@@ -222,7 +224,6 @@ def read_facts(path: Path, file: tables.File, showers: StoredTable) -> DL1File:
                 "of different runs"
             )
     obs_ids = np.unique(np.asarray(showers["obs_id"])).tolist()
-    runs = StoredTable(file, RUNS)
     if unknown := sorted(set(obs_ids) - set(np.asarray(runs["obs_id"]).tolist())):
         raise DataError(
             f"{path}: {RUNS}: expected the settings of all runs, got none of obs_id "
@@ -269,7 +270,7 @@ def telescopes_with_tables(file: tables.File) -> dict[int, int]:
 
 def digest_instrument(file: tables.File) -> str:
     """Digest of all that describes the telescopes: files with the same have the same array."""
-    key = _identity(file.filename)
+    key = identify(file.filename)
     if key not in _instruments:
         digest = hashlib.sha256()
         for table in file.walk_nodes(INSTRUMENT, "Table"):
@@ -284,13 +285,8 @@ def digest_instrument(file: tables.File) -> str:
 
 def note_instrument(path: Path, digest: str) -> None:
     """Note a digest that another process found, or an earlier one while the file was the same."""
-    _instruments[_identity(path)] = digest
+    _instruments[identify(path)] = digest
 
 
-#: Digests of this process by path, size and time of change of the file.
-_instruments: dict[tuple[str, int, int], str] = {}
-
-
-def _identity(path: str | Path) -> tuple[str, int, int]:
-    status = Path(path).stat()
-    return str(Path(path).resolve()), status.st_size, status.st_mtime_ns
+#: Digests that are known in this process.
+_instruments: dict[Identity, str] = {}

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -33,12 +33,13 @@ from cherenkov_mlops.data.paths import (
     EVENT_KEYS,
     PARAMETERS,
     POINTINGS,
+    RUNS,
     SHOWERS,
     TRIGGERS,
     telescope_node,
 )
 from cherenkov_mlops.data.progress import with_progress
-from cherenkov_mlops.data.stored_tables import JoinedColumns, StoredTable, find_rows
+from cherenkov_mlops.data.stored_tables import JoinedColumns, StoredTable, find_rows, left_tables
 from cherenkov_mlops.data.telescopes import allowed_telescopes, known_array
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.run_dir import atomic_path
@@ -151,34 +152,41 @@ def look_at(path: Path, checks: Checks, telescopes: Sequence[int] | None = None)
     with open_hdf5(path) as file:
         try:
             check_layout(path, file, aligned=not checks.lookup)
-            showers = StoredTable(file, SHOWERS)
-            facts = read_facts(path, file, showers)
+            read = {node: StoredTable(file, node) for node in (SHOWERS, TRIGGERS, RUNS)}
+            facts = read_facts(path, file, *read.values())
             instrument = digest_instrument(file)
             if telescopes is None:
                 array = known_array(file, instrument, checks.focal_length)
                 telescopes = allowed_telescopes(checks, array)
             used = tuple(number for number in facts.images if number in set(telescopes))
-            look = FileLook(facts, instrument, used, shower_keys(showers))
+            look = FileLook(facts, instrument, used, shower_keys(read[SHOWERS]))
             try:
-                _look_at_images(path, file, showers, checks, look)
+                _look_at_images(path, file, read, checks, look)
             except DataError as error:
                 look.problem = str(error)
         except (tables.HDF5ExtError, OSError) as error:
             raise DataError(f"{path}: damaged HDF5 file; copy or make it again") from error
+    if parent_process() is None:
+        left_tables.leave(path, read)
     return look
 
 
 def _look_at_images(
-    path: Path, file: tables.File, showers: StoredTable, checks: Checks, look: FileLook
+    path: Path, file: tables.File, read: dict[str, StoredTable], checks: Checks, look: FileLook
 ) -> None:
-    """Fill the look with what the images of its telescopes, and the showers they saw, are like."""
-    triggers = StoredTable(file, TRIGGERS)
+    """Fill the look with what the images of its telescopes, and the showers they saw, are like.
+
+    Tables that are read on the way are added to those in ``read``.
+    """
+    showers, triggers = read[SHOWERS], read[TRIGGERS]
     energy = showers.numbers("true_energy", "TeV")
     n_kept = np.zeros(len(energy), dtype=np.int32)
     offset = np.full(len(energy), np.nan)
     n_passing = n_empty = 0
     for number in look.telescopes:
-        parameters = StoredTable(file, telescope_node(PARAMETERS, number))
+        node, place = telescope_node(PARAMETERS, number), telescope_node(POINTINGS, number)
+        parameters, pointing = StoredTable(file, node), StoredTable(file, place)
+        read |= {node: parameters, place: pointing}
         rows = find_rows(parameters, showers, EVENT_KEYS)
         columns = JoinedColumns(
             [
@@ -203,7 +211,6 @@ def _look_at_images(
             intensity = np.nan_to_num(stored.astype(float))
         look.candidates += _candidates(path, number, images, intensity, energy[rows])
         if np.isnan(offset).any():
-            pointing = StoredTable(file, telescope_node(POINTINGS, number))
             offset = np.where(np.isnan(offset), _offset_deg(showers, pointing), offset)
     look.file = replace(look.file, n_passing=n_passing, n_empty=n_empty)
     look.energy, look.offset = energy.astype(np.float32), offset.astype(np.float32)

@@ -58,7 +58,7 @@ def files_of(config: RunConfig, part: str) -> dict[str, list[Path]]:
     given = getattr(config.data, part)
     files = {}
     # What runs of other tasks predict is not learnt here, but tested.
-    tasks = config.own_tasks if part == "train" else config.tasks
+    tasks = {"train": config.own_tasks, "test": config.tasks}[part]
     for label in labels_of(tasks):
         key = f"data.{part}.{label}"
         patterns = getattr(given, label)

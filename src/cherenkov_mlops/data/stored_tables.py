@@ -1,7 +1,7 @@
 """Tables of ctapipe's HDF5 files: columns decoded when they are asked for, and joined."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -33,42 +33,44 @@ class StoredTable:
     """
 
     def __init__(self, file: tables.File, node: str, columns: Sequence[str] | None = None):
-        self._table = file.get_node(node)
+        table = file.get_node(node)
         self.place = f"{file.filename}: {node}"
-        self.names: list[str] = list(columns or self._table.colnames)
+        self.names: list[str] = list(columns or table.colnames)
         self._stored = (
-            self._table.read()
-            if columns is None
-            else {name: self._table.col(name) for name in columns}
+            table.read() if columns is None else {name: table.col(name) for name in columns}
         )
+        self._n_rows = len(table)
+        # What ctapipe did to each column when it wrote it, from attributes by its position.
+        said: dict[str, dict[str, Any]] = {
+            name: {"DTYPE": column.dtype} for name, column in table.coldescrs.items()
+        }
+        for key in table._v_attrs._v_attrnamesuser:
+            if key.startswith("CTAFIELD_"):
+                number, _, what = key.removeprefix("CTAFIELD_").partition("_")
+                value = table._v_attrs.__dict__[key]
+                plain = value.item() if isinstance(value, np.generic) else value
+                said[table.colnames[int(number)]][what] = plain
+        self._said = said
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the table takes."""
+        whole = isinstance(self._stored, np.ndarray)
+        return self._stored.nbytes if whole else sum(c.nbytes for c in self._stored.values())
 
     def __len__(self) -> int:
-        return len(self._table)
+        return self._n_rows
 
     def __getitem__(self, name: str) -> Column:
         """Values of the column with their unit; names of an enumeration stay numbers."""
         stored = self._stored[name]
-        said = {**self._said[name], "DTYPE": self._table.coldescrs[name].dtype}
-        transform = get_column_transforms({name: said}).get(name)
+        transform = get_column_transforms({name: self._said[name]}).get(name)
         if transform is None or isinstance(transform, EnumColumnTransform):
             return Column(stored)
         values = transform.inverse(stored)
         if isinstance(values, u.Quantity):
             return Column(values.value, unit=values.unit)
         return Column(values)
-
-    @cached_property
-    def _said(self) -> dict[str, dict[str, Any]]:
-        """What ctapipe did to each column when it wrote it, from attributes by its position."""
-        names, attributes = self._table.colnames, self._table._v_attrs
-        said: dict[str, dict[str, Any]] = {name: {} for name in names}
-        for key in attributes._v_attrnamesuser:
-            if key.startswith("CTAFIELD_"):
-                number, _, what = key.removeprefix("CTAFIELD_").partition("_")
-                value = attributes.__dict__[key]
-                plain = value.item() if isinstance(value, np.generic) else value
-                said[names[int(number)]][what] = plain
-        return said
 
     def numbers(self, name: str, unit: str) -> np.ndarray:
         """Values of the column in this unit; as they are if it has none."""
@@ -78,6 +80,51 @@ class StoredTable:
     def keys(self, names: Sequence[str]) -> np.ndarray:
         """Identifiers of the rows, shape (rows, names)."""
         return np.stack([self._stored[name].astype(np.int64) for name in names], axis=1)
+
+
+type Identity = tuple[str, int, int]
+
+
+def identify(path: str | Path) -> Identity:
+    """Path, size and time of change: a file with the same is taken as unchanged."""
+    status = Path(path).stat()
+    return str(Path(path).resolve()), status.st_size, status.st_mtime_ns
+
+
+class LeftTables:
+    """Whole tables that one reader of a file leaves to the next in the same process.
+
+    PyTables takes several milliseconds to open a table of ctapipe, whatever is in it: with many
+    small files, most of all that is done with them.
+
+    Parameters
+    ----------
+    room_bytes : int
+        Room for all; tables that find none are read again.
+    """
+
+    def __init__(self, room_bytes: int):
+        self._room = room_bytes
+        self._tables: dict[tuple[Identity, str], StoredTable] = {}
+
+    def leave(self, path: str | Path, left: Mapping[str, StoredTable]) -> None:
+        """Keep tables of a file, by node, if there is room."""
+        identity = identify(path)
+        for node, table in left.items():
+            if table.n_bytes <= self._room and (identity, node) not in self._tables:
+                self._room -= table.n_bytes
+                self._tables[(identity, node)] = table
+
+    def take(self, file: tables.File, node: str) -> StoredTable | None:
+        """Give the table that was left, once, or read it; None if the file has none."""
+        table = self._tables.pop((identify(file.filename), node), None)
+        if table is not None:
+            self._room += table.n_bytes
+            return table
+        return StoredTable(file, node) if node in file else None
+
+
+left_tables = LeftTables(room_bytes=100_000_000)
 
 
 class JoinedColumns:

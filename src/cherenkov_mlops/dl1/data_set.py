@@ -56,6 +56,7 @@ class DataSet:
     """
 
     def __init__(self, options: DLDataReader, signal: Sequence[Path], background: Sequence[Path]):
+        # PyTables complains at exit about files that are left open, after an error for example.
         atexit.register(self.close)
         self._options = options
         self.signal = list(signal)

@@ -24,7 +24,7 @@ from cherenkov_mlops.data.paths import (
     TRIGGERS,
     telescope_node,
 )
-from cherenkov_mlops.data.stored_tables import JoinedColumns, StoredTable, find_rows
+from cherenkov_mlops.data.stored_tables import JoinedColumns, StoredTable, find_rows, left_tables
 from cherenkov_mlops.dl1.data_set import DataSet
 from cherenkov_mlops.errors import DataError
 
@@ -172,9 +172,8 @@ class Examples:
         # By list of files, not by particle: any two classes can be told apart.
         is_signal = name in self._data_set.signal
         label = "signal" if is_signal else "background"
-        runs = StoredTable(file, RUNS)
+        runs, *per_event = (_table(file, node) for node in (RUNS, TRIGGERS, SHOWERS))
         self.shower_reuse.update(zip(runs["obs_id"], runs["shower_reuse"], strict=True))
-        per_event = (StoredTable(file, TRIGGERS), StoredTable(file, SHOWERS))
         per_telescope = [
             self._read_telescope(file, tel_id, per_event, label)
             for tel_id in self._data_set.selected_telescopes[self._data_set.tel_type]
@@ -199,10 +198,9 @@ class Examples:
     def _read_telescope(
         self, file: tables.File, tel_id: int, per_event: Sequence[StoredTable], label: str
     ) -> Table | None:
-        node = telescope_node(PARAMETERS, tel_id)
-        if node not in file or not len(file.get_node(node)):
+        parameters = left_tables.take(file, telescope_node(PARAMETERS, tel_id))
+        if not parameters:
             return None
-        parameters = StoredTable(file, node)
         parts = [(parameters, np.arange(len(parameters)))]
         parts += [(table, find_rows(parameters, table, EVENT_KEYS)) for table in per_event]
         # The row of the image that belongs to each row of the parameters.
@@ -217,7 +215,7 @@ class Examples:
             return None
         rows, images = rows.select(passing), images[passing]
 
-        pointing = StoredTable(file, telescope_node(POINTINGS, tel_id))
+        pointing = _table(file, telescope_node(POINTINGS, tel_id))
         found = find_rows(rows, pointing, ("obs_id", "tel_id"), agree_on=TELESCOPE_POINTING)
         rows, images, found = rows.select(found >= 0), images[found >= 0], found[found >= 0]
         table = Table({"table_index": images})
@@ -266,6 +264,13 @@ class Examples:
         images = upstream._transform_to_impact_radius(self._data_set, images)
         images[last[-1]] = read[last[-1]]
         return images
+
+
+def _table(file: tables.File, node: str) -> StoredTable:
+    table = left_tables.take(file, node)
+    if table is None:
+        raise DataError(f"{file.filename}: has no {node}; make the file again")
+    return table
 
 
 def add_sky_offsets(table: Table, location: Any) -> None:

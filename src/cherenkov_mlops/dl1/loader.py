@@ -96,7 +96,7 @@ class SampledLoader(DLDataLoader):
             sort_by_intensity=sort_by_intensity,
             stack_telescope_images=stack_telescope_images,
         )
-        columns = label_columns(reader) if tasks else {}
+        columns = label_columns(reader, tasks)
         self._labels = {task: TASKS[task].labels(columns)[self.rows] for task in tasks}
         self._weights = None
         if class_weight is not None and tasks:

@@ -54,6 +54,7 @@ def map_images(
     to : np.ndarray
         Place in ``images`` for each of the rows, shape (m,).
     """
+    # A cell is one square of the image: its row times the width, plus its column.
     flat = images.reshape(len(images), -1, images.shape[-1])
     rows, to = rows.astype(np.uint64), to.astype(np.uint64)
     if np.count_nonzero(pixels[rows[0]]) < DENSE_FROM * pixels[rows[0]].size:
@@ -84,6 +85,8 @@ def _by_cell(mapper: ImageMapper) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
 @numba.njit(nogil=True)
 def _scatter(pixels, rows, first, cells, weights, images, to):  # pragma: no cover (compiled)
     """Add each pixel that is not 0 to the cells that it contributes to: for cleaned images."""
+    # ``place`` counts images of the batch; the entries ``first[pixel]`` to ``first[pixel + 1]`` of
+    # ``cells`` and ``weights`` say where a pixel goes, as in any matrix in CSR format.
     for place in range(len(rows)):
         row, image = pixels[rows[place]], images[to[place]]
         for pixel in range(row.shape[0]):
@@ -113,6 +116,9 @@ def _gather_kernel(n_channels: int) -> tuple[Callable, type]:
 
     @numba.njit(nogil=True)
     def gather(pixels, rows, used, first, cells, weights, images, to):  # pragma: no cover
+        # ``together[pixel, image, channel]``, flat: the values of one pixel in all images of a
+        # round lie side by side, so that a cell of all of them is summed by one loop over lanes.
+        # A lane is one image and channel; a unit is one or two channels, copied as one number.
         together = np.zeros(pixels.shape[1] * n_together * n_channels, dtype=np.float32)
         sums = np.zeros((CELLS, n_together * n_channels), dtype=np.float32)
         together_units, sums_units = together.view(unit), sums.view(unit)
@@ -125,6 +131,7 @@ def _gather_kernel(n_channels: int) -> tuple[Callable, type]:
                     place = (pixel * n_together + image) * n_units
                     for i in range(n_units):
                         together_units[np.uint64(place + i)] = source[pixel, i]
+            # ``cell`` counts the used cells, ``k`` and ``n`` entries (pixel, weight) of one.
             for low in range(0, n_cells, CELLS):
                 high = min(low + CELLS, n_cells)
                 for cell in range(low, high):

@@ -1,7 +1,7 @@
 """Where batches get their pixels from: HDF5 files, or the memory-mapped cache."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,7 @@ class HDF5Store:
     def __init__(self, files: dict[Path, tables.File], examples: Table, pixels: PixelReader):
         self.files = list(files.values())
         self.pixels = pixels
+        # A source is one table: a telescope of a file.
         sources = np.stack([examples["file_index"], examples["tel_id"]], axis=1)
         self._sources, numbers = np.unique(sources, axis=0, return_inverse=True)
         self._source_of = numbers.reshape(-1)
@@ -103,6 +104,7 @@ class CachedStore:
             here = np.flatnonzero(file_of == index)
             entry, rows = self._entries[index], self._place[images[here]]
             if entry.dtype == np.float32:
+                # Not copied: the mapper reads the rows where they lie in the file.
                 yield entry, rows, here
             else:
                 yield entry[rows].astype(np.float32), np.arange(len(rows)), here
@@ -111,31 +113,23 @@ class CachedStore:
 def _open_entry(
     cache: PixelCache, name: Path, file: tables.File, images: np.ndarray, pixels: PixelReader
 ) -> np.ndarray:
-    """The mapped pixels of the images (telescope, row) of one file."""
-    content = Content(
-        sha256=cache.digest(name),
-        images=hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
-        shape=(len(images), _count_pixels(file, images[0], pixels), pixels.n_channels),
-        dtype=cache.dtype,
-        pixels=pixels.describe(),
-        versions={"cherenkov_mlops": __version__}
-        | {package: version(package) for package in DECIDING_PACKAGES},
-    )
-    return cache.open(content, name, _piecewise(file, images, pixels))
+    """Map the pixels of the images (telescope, row) of one file."""
 
-
-def _count_pixels(file: tables.File, image: np.ndarray, pixels: PixelReader) -> int:
-    tel_id, row = image
-    return pixels.read(file, tel_id, np.array([row])).shape[1]
-
-
-def _piecewise(
-    file: tables.File, images: np.ndarray, pixels: PixelReader
-) -> Callable[[], Iterator[np.ndarray]]:
     def read_pieces() -> Iterator[np.ndarray]:
         for tel_id in np.unique(images[:, 0]):
             rows = images[images[:, 0] == tel_id, 1]
             for first in range(0, len(rows), PIECE):
                 yield pixels.read(file, tel_id, rows[first : first + PIECE])
 
-    return read_pieces
+    tel_id, row = images[0]
+    n_pixels = pixels.read(file, tel_id, np.array([row])).shape[1]
+    content = Content(
+        sha256=cache.digest(name),
+        images=hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+        shape=(len(images), n_pixels, pixels.n_channels),
+        dtype=cache.dtype,
+        pixels=pixels.describe(),
+        versions={"cherenkov_mlops": __version__}
+        | {package: version(package) for package in DECIDING_PACKAGES},
+    )
+    return cache.open(content, name, read_pieces)

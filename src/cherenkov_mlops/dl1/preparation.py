@@ -66,47 +66,35 @@ def prepare_data(config: RunConfig, inputs: Inputs, edges_tev: tuple[float, ...]
         training, validation = split_events(
             reader, config.train.validation_split, config.train.split_by, config.run.seed
         )
-        shape = _input_shape(config, reader)
-        counts = _count(reader, inputs, training, validation, edges_tev)
+        # The loader knows how images of several telescopes are put together.
+        loader = SampledLoader(
+            reader,
+            np.arange(1),
+            tasks=config.own_tasks,
+            stack_telescope_images=config.data.stack_telescope_images,
+        )
+        shape = tuple(int(size) for size in loader.input_shape)
+
+        events = examples_of(reader)
+        classes = np.asarray(events["true_shower_primary_class"])
+        energies = events["true_energy"].quantity.to_value("TeV")
+        of_label = {label: classes == CLASS_NUMBER[label] for label in inputs.files}
+        telescopes, images = np.unique(
+            np.asarray(reader.example_identifiers["tel_id"]), return_counts=True
+        )
+        parts = {"training": training, "validation": validation}
+        counts = Counts(
+            cuts=reader.cut_counts.as_rows(list(inputs.files)),
+            sets={
+                name: {label: int(is_label[rows].sum()) for label, is_label in of_label.items()}
+                for name, rows in parts.items()
+            },
+            energy_edges_tev=list(edges_tev),
+            energy={
+                label: np.histogram(energies[is_label], edges_tev)[0].tolist()
+                for label, is_label in of_label.items()
+            },
+            telescopes={str(tel): int(n) for tel, n in zip(telescopes, images, strict=True)},
+        )
         digest = digest_examples(reader)
     return Manifest(inputs, counts, shape, digest, training, validation)
-
-
-def _input_shape(config: RunConfig, reader: BatchReader) -> tuple[int, ...]:
-    loader = SampledLoader(
-        reader,
-        np.arange(1),
-        tasks=config.own_tasks,
-        stack_telescope_images=config.data.stack_telescope_images,
-    )
-    return tuple(int(size) for size in loader.input_shape)
-
-
-def _count(
-    reader: BatchReader,
-    inputs: Inputs,
-    training: np.ndarray,
-    validation: np.ndarray,
-    edges_tev: tuple[float, ...],
-) -> Counts:
-    events = examples_of(reader)
-    classes = np.asarray(events["true_shower_primary_class"])
-    energies = events["true_energy"].quantity.to_value("TeV")
-    parts = {"training": training, "validation": validation}
-    telescopes, images = np.unique(
-        np.asarray(reader.example_identifiers["tel_id"]), return_counts=True
-    )
-    return Counts(
-        cuts=reader.cut_counts.as_rows(list(inputs.files)),
-        sets={name: _count_classes(classes[rows], inputs) for name, rows in parts.items()},
-        energy_edges_tev=list(edges_tev),
-        energy={
-            label: np.histogram(energies[classes == CLASS_NUMBER[label]], edges_tev)[0].tolist()
-            for label in inputs.files
-        },
-        telescopes={str(number): int(n) for number, n in zip(telescopes, images, strict=True)},
-    )
-
-
-def _count_classes(classes: np.ndarray, inputs: Inputs) -> dict[str, int]:
-    return {label: int((classes == CLASS_NUMBER[label]).sum()) for label in inputs.files}

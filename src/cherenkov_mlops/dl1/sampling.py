@@ -52,16 +52,17 @@ def make_strata(balance: Balance, classes: np.ndarray, log_energy: np.ndarray) -
     """
     if balance == "none":
         return None
-    bins = _energy_bins(log_energy) if balance == "energy" else np.zeros(len(classes), dtype=int)
+    bins = np.zeros(len(classes), dtype=int)
+    if balance == "energy":
+        known = np.where(np.isfinite(log_energy), log_energy, NO_ENERGY)
+        bins = np.floor(known / DEX_PER_BIN).astype(int)
+    # One stratum for each pair (class, energy bin) that holds any event: ``keys`` are the pairs,
+    # ``number`` says which of them an event is in.
     keys, number = np.unique(np.stack([classes, bins], axis=1), axis=0, return_inverse=True)
     of_class = np.bincount(keys[:, 0], minlength=2)
+    # Each class that is there gets the same share, and each of its bins an equal part of it.
     share = 1 / (of_class[keys[:, 0]] * np.count_nonzero(of_class))
     return Strata([_name(balance, *key) for key in keys], number.reshape(-1), share)
-
-
-def _energy_bins(log_energy: np.ndarray) -> np.ndarray:
-    known = np.isfinite(log_energy)
-    return np.floor(np.where(known, log_energy, NO_ENERGY) / DEX_PER_BIN).astype(int)
 
 
 def _name(balance: Balance, is_signal: int, energy_bin: int) -> str:
@@ -110,6 +111,8 @@ class EpochOrder:
 
     def draw(self, epoch: int) -> list[np.ndarray]:
         """Events of each batch of the epoch (0 is the first), by their place in the set."""
+        # The order is a function of seed and epoch, not of earlier epochs: a training that goes on
+        # after a kill draws what it would have drawn.
         if self.seed is None:
             order, drawn = np.arange(self.n_events), np.arange(self.n_batches)
         else:
@@ -130,6 +133,8 @@ class EpochOrder:
         parts = []
         for group, n_wanted in enumerate(quota):
             members = np.flatnonzero(self.strata.number == group)
+            # Whole rounds through a group that is smaller than its quota, each in an order of its
+            # own: counts of two of its events differ by one at most.
             n_rounds = ceil(n_wanted / len(members))
             rounds = [generator.permutation(members) for _ in range(n_rounds)]
             parts.append(np.concatenate([*rounds, members[:0]])[:n_wanted])

@@ -1,6 +1,7 @@
 """Training and validation sets that share no shower."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.model_selection import GroupShuffleSplit
 from cherenkov_mlops.data.paths import IMAGE_KEYS
 from cherenkov_mlops.dl1.reader import BatchReader
 from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.tasks import TASKS
 
 
 def shower_groups(events: Table, reuse: dict[int, int]) -> np.ndarray:
@@ -26,6 +28,7 @@ def shower_groups(events: Table, reuse: dict[int, int]) -> np.ndarray:
     obs_id, event_id = np.asarray(events["obs_id"]), np.asarray(events["event_id"])
     reused = np.isin(obs_id, [number for number, times in reuse.items() if times > 1])
     shower = np.where(reused, event_id // 100, event_id)
+    # With the file: runs of different productions may have the same number.
     keys = np.stack([np.asarray(events["file_index"]), obs_id, shower], axis=1)
     return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1)
 
@@ -60,6 +63,7 @@ def split_events(
     )
     classes = np.asarray(events["true_shower_primary_class"])
     validation = np.zeros(len(events), dtype=bool)
+    # Class by class: with few showers, a common draw could leave a class out of the validation.
     for number in np.unique(classes):
         rows = np.flatnonzero(classes == number)
         validation[rows[_choose_groups(groups[rows], share, by, seed)]] = True
@@ -86,14 +90,14 @@ def examples_of(reader: BatchReader) -> Table:
     return reader.example_identifiers if is_mono else reader.unique_example_identifiers
 
 
-def label_columns(reader: BatchReader) -> dict[str, np.ndarray]:
-    """Columns that labels are made from: those of the examples, and the places of telescopes.
+def label_columns(reader: BatchReader, tasks: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns that labels of the tasks are made from: those of the examples, and more if asked for.
 
-    ``tel_x`` and ``tel_y`` [m] are those of the ground frame; array events have none.
+    ``tel_x`` and ``tel_y`` [m] are the places of the telescopes in the ground frame (mono).
     """
     events = examples_of(reader)
     columns = {name: events[name] for name in events.colnames}
-    if reader.mode == "mono":
+    if any("tel_x" in TASKS[task].truth for task in tasks):
         places = np.stack(
             [reader.subarray.positions[n].to_value("m")[:2] for n in reader.tel_ids], axis=0
         )

@@ -73,6 +73,6 @@ class TrainingData:
             if self.config.data.reader in sees:
                 loader = SampledLoader(reader, rows, tasks=[])
                 batch[self.config.data.reader] = loader.read_features(np.arange(len(rows)))
-            columns = label_columns(reader)
+            columns = label_columns(reader, self.config.own_tasks)
             labels = {task: TASKS[task].labels(columns)[rows] for task in self.config.own_tasks}
         return batch, labels

@@ -31,14 +31,17 @@ def angular_separation_deg(
     return np.degrees(np.arctan2(cross, np.sum(first * second, axis=-1)))
 
 
+#: Columns whose separation is the error of a direction.
+SEPARATED = ("true_alt", "true_az", "reco_alt", "reco_az")
+
+
 @dataclass(frozen=True)
 class Direction(Task):
     """Altitude and azimuth [deg]; subclasses say in which frame a network learns them."""
 
     def error(self, events: Columns) -> np.ndarray:
         """Compute the angle between true and reconstructed direction [deg]."""
-        names = ("true_alt", "true_az", "reco_alt", "reco_az")
-        return angular_separation_deg(*(np.asarray(events[name], float) for name in names))
+        return angular_separation_deg(*(events[name] for name in SEPARATED))
 
     def shown(self, values: Mapping[str, float]) -> list[tuple[str, Sequence[float | None], str]]:
         """List both directions."""
@@ -158,6 +161,7 @@ def _place(prefix: str) -> DL2Place:
     return DL2Place(
         group="geometry",
         prefix=prefix,
+        # In the order of CTLearn's tables.
         columns={"az": "reco_az", "alt": "reco_alt"},
         container="ReconstructedGeometryContainer",
         property="GEOMETRY",
