@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,8 @@ from ctapipe.io import write_table
 from cherenkov_mlops.commands import compare
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.paths import RUNS, SHOWERS
-from cherenkov_mlops.pipeline.evaluation import evaluate_run, read_predictions
+from cherenkov_mlops.pipeline.evaluation import evaluate_run, read_events_of
+from cherenkov_mlops.pipeline.predictions import Predicted, Predictions
 from cherenkov_mlops.results import read_results, write_results
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import report
@@ -100,14 +102,15 @@ def evaluate(path: Path, task: str, mode: str) -> None:
     """Write ``metrics.json`` of the run from its DL2 files."""
     run, config = RunDir(path), make_config(path.name, task, mode)
     started = time.perf_counter()
-    predicted = read_predictions(config, input_files(), run)
-    (events,) = (each.events for each in predicted.values())
+    predictions = Predictions({task: Predicted()}, input_files(), FACTS, None, [], [])
+    events, _ = read_events_of(task, predictions, mode, run)
     read = time.perf_counter()
-    results = evaluate_run(config, run, predicted, FACTS | {"n_testing_events": len(events)})
+    facts = FACTS | {"n_testing_events": len(events)}
+    results = evaluate_run(config, run, replace(predictions, facts=facts))
     write_results(results, run.metrics)
     print(
-        f"{len(events):,} events: read {read - started:.1f} s, "
-        f"evaluated {time.perf_counter() - read:.1f} s"
+        f"{len(events):,} events: read in {read - started:.1f} s, read again and evaluated in "
+        f"{time.perf_counter() - read:.1f} s"
     )
 
 
@@ -124,7 +127,7 @@ def make_config(name: str, task: str, mode: str) -> RunConfig:
 
 
 def input_files() -> SimpleNamespace:
-    """What `read_predictions` needs to know of the test files."""
+    """What `read_events_of` needs to know of the test files."""
 
     def outputs(label: str, run: RunDir) -> dict[str, Path]:
         return {label: run.dl2(f"{label}.dl1.h5", label)}

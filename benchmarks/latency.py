@@ -36,8 +36,7 @@ from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.pixel_cache import PixelCache
 from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.forms import FORMS
-from cherenkov_mlops.models.builder import build_model
-from cherenkov_mlops.models.networks import load_network
+from cherenkov_mlops.models.keras_model import build_model, load_network
 
 SHAPE = (96, 96, 2)
 PREDICT, GRAPH = "Keras predict", "Keras graph"

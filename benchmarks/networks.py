@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.models.builder import build_model
+from cherenkov_mlops.models.keras_model import build_model
 
 #: Small, so that what surrounds it counts.
 SMALL_CNN = {

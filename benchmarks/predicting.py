@@ -18,7 +18,6 @@ seconds of stock over ours for the same DL2 file, with all three tasks.
 import argparse
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -37,9 +36,8 @@ from traitlets.config import Config
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.inputs import inspect_inputs
 from cherenkov_mlops.dl1.reader import CuredImageReader
-from cherenkov_mlops.models.builder import build_model
 from cherenkov_mlops.models.ctlearn_options import base_traits
-from cherenkov_mlops.models.keras_model import KerasModel
+from cherenkov_mlops.models.keras_model import KerasModel, build_model
 from cherenkov_mlops.prediction.predictor import predict_file
 
 TASKS = ("type", "energy", "cameradirection")
@@ -101,8 +99,7 @@ class Study:
             input_url_signal=[source], config=base_traits(self.configs["energy"])
         )
         self.n_events = reader.get_n_events()
-        inputs = inspect_inputs(self.configs["energy"], "test")
-        self.single = replace(inputs, files={"signal": inputs.files["signal"]})
+        self.inputs = inspect_inputs(self.configs["energy"], "test")
         for task, path in self.models.items():
             build_model(self.configs[task], reader.input_shape).save(path)
         reader.close_files()
@@ -144,9 +141,9 @@ class Study:
         self._predict("one_pass", *TASKS)
 
     def _predict(self, name: str, *tasks: str) -> None:
-        # Loaded each time: that is part of a prediction.
         models = [KerasModel(self.configs[task], self.models[task]) for task in tasks]
-        predict_file(self.configs[tasks[0]], models, self.single, self.output(name))
+        config = self.configs[tasks[0]]
+        predict_file(config, models, self.inputs, self.output(name))
 
 
 def make_config(task: str, source: Path) -> RunConfig:

@@ -28,7 +28,7 @@ from cherenkov_mlops.compression.quantization.aware import load_aware
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import read_manifest
-from cherenkov_mlops.models.runtimes import LiteRTNetwork
+from cherenkov_mlops.models.exported import LiteRTNetwork
 from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir

@@ -37,8 +37,7 @@ from cherenkov_mlops.dl1 import loader
 from cherenkov_mlops.models.ctlearn_options import base_traits
 from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare, train
-from cherenkov_mlops.training import train_run as training
-from cherenkov_mlops.training.trainer import TrainTool
+from cherenkov_mlops.training import trainer
 
 BATCH_SIZE = 64
 
@@ -59,23 +58,27 @@ class EpochClock(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self._started)
 
 
-class Timed:
-    """Adds the clock to a training tool."""
+class TimedStock(TrainCTLearnModel):
+    """``ctlearn-train-model`` with a clock."""
 
     def setup(self) -> None:
         """Set the tool up, with a clock."""
         super().setup()
         self.clock = EpochClock()
         self.callbacks.append(self.clock)
-        type(self).last = self
 
 
-class TimedStock(Timed, TrainCTLearnModel):
-    """``ctlearn-train-model`` with a clock."""
+class TimedOurs(trainer.Trainer):
+    """Our trainer with a clock."""
 
+    last: "TimedOurs"
 
-class TimedOurs(Timed, TrainTool):
-    """Our training tool with a clock."""
+    def make_callbacks(self) -> None:
+        """Make the callbacks, and a clock."""
+        super().make_callbacks()
+        self.clock = EpochClock()
+        self.callbacks.append(self.clock)
+        TimedOurs.last = self
 
 
 @dataclass(frozen=True)
@@ -176,12 +179,13 @@ def train_ours(config: RunConfig, folder: Path, n_ahead: int = loader.N_AHEAD) -
     run_dir = RunDir(folder)
     started = time.perf_counter()
     ahead = patch.object(loader, "N_AHEAD", n_ahead)
-    with ahead, patch.object(training, "TrainTool", TimedOurs):
+    with ahead, patch.object(trainer, "Trainer", TimedOurs):
         prepare.run(config, run_dir)
         train.run(config, run_dir)
     total = time.perf_counter() - started
-    tool = TimedOurs.last
-    return Training(tool.dl1dh_reader.get_n_events(), tool.clock.seconds, total)
+    ours = TimedOurs.last
+    n_events = len(ours.manifest.training_rows) + len(ours.manifest.validation_rows)
+    return Training(n_events, ours.clock.seconds, total)
 
 
 def seconds_an_event(trainings: list[Training]) -> float:

@@ -5,7 +5,7 @@ import numpy as np
 
 import cherenkov_mlops.models.template as template
 from cherenkov_mlops.config.schema import RunConfig
-from cherenkov_mlops.models.builder import build_model
+from cherenkov_mlops.models.keras_model import build_model
 
 SHAPE = (16, 16, 2)
 BLOCKS = [{"filters": 8, "blocks": 1}] * 2

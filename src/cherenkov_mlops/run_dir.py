@@ -242,9 +242,10 @@ class RunDir:
         """Jobs of a cluster that were submitted for the run."""
         return self.logs / "jobs.json"
 
-    def tool_config(self, stage: str) -> Path:
-        """Resolved traitlets configuration of the CTLearn tool that ``stage`` ran."""
-        return self.path / stage / "ctlearn_config.json"
+    @property
+    def reader_config(self) -> Path:
+        """Options of CTLearn's reader in the training, defaults included."""
+        return self.train_dir / "ctlearn_config.json"
 
     def dl2(self, input_file: Path | str, label: str, number: int = 0) -> Path:
         """DL2 file made from ``input_file`` of the class ``label`` (``signal``, ``background``).

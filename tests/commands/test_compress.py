@@ -12,7 +12,7 @@ from cherenkov_mlops.config.load import load_config, open_run
 from cherenkov_mlops.dl2.read import read_events
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
-from cherenkov_mlops.models import networks
+from cherenkov_mlops.models import exported
 from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir
@@ -58,13 +58,13 @@ def test_exports_are_runs_that_are_tested_with_them(exports, dl1_files, tmp_path
     config, run_dir, made = exports
     expected = predictions(config, run_dir, dl1_files["gamma_test"])
     used = []
-    for suffix, runtime in networks.RUNTIMES.items():
+    for suffix, runtime in exported.NETWORKS.items():
 
         def note(path, runtime=runtime):
             used.append(path)
             return runtime(path)
 
-        monkeypatch.setitem(networks.RUNTIMES, suffix, note)
+        monkeypatch.setitem(exported.NETWORKS, suffix, note)
     forms = FORMATS[config.tasks[0]]
     for kind, each in zip(forms, made, strict=True):
         assert each.run_dir.path == run_dir.path.with_name(f"base_{kind}")

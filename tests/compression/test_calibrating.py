@@ -20,7 +20,7 @@ from cherenkov_mlops.compression.quantization.calibrating import (
     smallest,
 )
 from cherenkov_mlops.compression.quantization.rounding import Range
-from cherenkov_mlops.models.networks import predict
+from cherenkov_mlops.models.keras_model import predict
 from small_networks import MODELS, build, noise
 
 #: Charge and time: numbers of very different size.

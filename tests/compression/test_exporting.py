@@ -20,9 +20,8 @@ from cherenkov_mlops.metrics.bootstrap import bootstrap_replicates
 from cherenkov_mlops.metrics.energy import energy_resolution_68
 from cherenkov_mlops.metrics.events import extract_events
 from cherenkov_mlops.metrics.type import auc
-from cherenkov_mlops.models.builder import build_model
-from cherenkov_mlops.models.networks import load_network, only_values
-from cherenkov_mlops.models.runtimes import optional
+from cherenkov_mlops.models import exported
+from cherenkov_mlops.models.keras_model import build_model, load_network, only_values
 from simulated import study, write_study
 
 SIZE, N_TRAIN, N_TEST = 24, 3000, 2000
@@ -226,7 +225,7 @@ def test_packages_that_are_not_there_are_named(build, form, images, tmp_path, mo
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(optional, "import_module", missing)
+    monkeypatch.setattr(exported, "import_module", missing)
     with pytest.raises(UserError, match=r"pip install 'cherenkov-mlops\[engines\]'"):
         export_model(build("SingleCNN", "type"), tmp_path / "model.xml", form, images)
     for suffix in (".tflite", ".onnx", ".xml"):

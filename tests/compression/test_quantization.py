@@ -14,9 +14,9 @@ from cherenkov_mlops.compression.quantization.aware import make_aware, without_o
 from cherenkov_mlops.compression.quantization.rounding import Range, round_kernel
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.errors import ConfigError, UserError
-from cherenkov_mlops.models.builder import build_model
-from cherenkov_mlops.models.runtimes import optional
-from cherenkov_mlops.models.runtimes.litert import LiteRTNetwork
+from cherenkov_mlops.models import exported
+from cherenkov_mlops.models.exported import LiteRTNetwork
+from cherenkov_mlops.models.keras_model import build_model
 from simulated import TINY_MODEL, study, write_study
 from small_networks import MODELS, SHAPE
 
@@ -272,6 +272,6 @@ def test_without_the_packages_it_says_what_to_install(tmp_path, monkeypatch):
     def missing(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(optional, "import_module", missing)
+    monkeypatch.setattr(exported, "import_module", missing)
     with pytest.raises(UserError, match=r"which is not installed; pip install 'cherenkov-mlops\["):
         operations(tmp_path / "model.tflite")

@@ -9,8 +9,8 @@ import pytest
 import cherenkov_mlops.models.template as template
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.models.builder import build_model, load_model_file, summarise
 from cherenkov_mlops.models.cost import count_flops, count_multiply_accumulates, model_facts
+from cherenkov_mlops.models.keras_model import build_model, load_model_file, summarise
 from cherenkov_mlops.pipeline import chain as run
 from simulated import load_study, study, write_study
 

@@ -12,8 +12,7 @@ from cherenkov_mlops.commands import compress
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import EXACT_FORMS, FORMS
-from cherenkov_mlops.models import networks
-from cherenkov_mlops.models.runtimes import optional
+from cherenkov_mlops.models import exported
 from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.prediction import engine_choice
 from cherenkov_mlops.results import read_results
@@ -53,13 +52,13 @@ def assert_same(got, expected):
 
 def test_all_tasks_go_through_the_engine(completed_runs, copied, dl1_files, monkeypatch):
     used = []
-    original = networks.RUNTIMES[".xml"]
+    original = exported.NETWORKS[".xml"]
 
     def note(path):
         used.append(path.name.partition("_")[0])
         return original(path)
 
-    monkeypatch.setitem(networks.RUNTIMES, ".xml", note)
+    monkeypatch.setitem(exported.NETWORKS, ".xml", note)
     config, run_dir = copied(engine="openvino", with_runs=completed_runs["energy"][1].path)
     chain.test(config, run_dir, force=True)
     assert set(used) == {"type", "energy"}
@@ -84,14 +83,14 @@ def test_auto_takes_one_that_is_exact_and_says_so(copied, caplog):
 
 
 def test_engines_that_do_not_fit_are_passed_over(copied, caplog, monkeypatch):
-    original = optional.import_module
+    original = exported.import_module
 
     def missing(name):
         if name.startswith("onnx"):
             raise ImportError(name)
         return original(name)
 
-    monkeypatch.setattr(optional, "import_module", missing)
+    monkeypatch.setattr(exported, "import_module", missing)
     monkeypatch.setattr(engine_choice, "TOLERANCE", -1.0)
     config, run_dir = copied(engine="auto")
     with caplog.at_level(logging.INFO):

@@ -14,7 +14,7 @@ from cherenkov_mlops.compression.export.litert import operations
 from cherenkov_mlops.compression.pruning.kernels import find_kernels
 from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.data.manifest import read_manifest
-from cherenkov_mlops.models.runtimes.litert import LiteRTNetwork
+from cherenkov_mlops.models.exported import LiteRTNetwork
 from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.results import read_results
 from cherenkov_mlops.run_dir import RunDir

@@ -30,7 +30,8 @@ from pathlib import Path
 
 import pytest
 from cherenkov_mlops.config.load import open_run
-from cherenkov_mlops.stages import test, train
+from cherenkov_mlops.pipeline import chain
+from cherenkov_mlops.stages import train
 from interrupted import Broken, break_off_after
 
 config, run_dir = open_run(Path(sys.argv[1]))
@@ -43,7 +44,7 @@ if config.tasks[0] == "type":
             print("broken off")
 train.run(config, run_dir)
 if config.tasks[0] == "energy":
-    test.run(config, run_dir)
+    chain.test(config, run_dir)
 """
 
 

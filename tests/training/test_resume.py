@@ -13,7 +13,7 @@ from cherenkov_mlops.run_dir import RunDir
 from cherenkov_mlops.stages import prepare
 from cherenkov_mlops.training import trainer as train_tool
 from cherenkov_mlops.training.backup import Backup, read_backup, write_backup
-from cherenkov_mlops.training.train_run import train_model
+from cherenkov_mlops.training.trainer import Trainer, train_model
 from interrupted import (
     MODEL,
     BreakOffBeforeState,
@@ -148,13 +148,13 @@ def test_a_training_that_is_over_is_only_finished(prepared, whole, new_run, monk
 def catch_models(monkeypatch) -> list[keras.Model]:
     """List that gets the model of each training at its end."""
     models = []
-    finish = train_tool.TrainTool.finish
+    run = Trainer.run
 
-    def keep_model(tool):
-        models.append(tool.model)
-        finish(tool)
+    def keep_model(trainer):
+        run(trainer)
+        models.append(trainer.model)
 
-    monkeypatch.setattr(train_tool.TrainTool, "finish", keep_model)
+    monkeypatch.setattr(Trainer, "run", keep_model)
     return models
 
 

@@ -18,9 +18,13 @@ from cherenkov_mlops.config.text import to_yaml
 from cherenkov_mlops.data.manifest import check_unchanged, read_manifest
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.forms import FORMS
-from cherenkov_mlops.models.builder import load_custom_code, load_model_file
 from cherenkov_mlops.models.cost import file_sizes, model_facts
-from cherenkov_mlops.models.networks import load_network, predict
+from cherenkov_mlops.models.keras_model import (
+    load_custom_code,
+    load_model_file,
+    load_network,
+    predict,
+)
 from cherenkov_mlops.pipeline.lifecycle import is_made
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.pipeline.stage import maker_of

@@ -9,9 +9,8 @@ from cherenkov_mlops.config.load import open_run
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.metrics import EvaluationSettings, evaluate_metrics
-from cherenkov_mlops.models.builder import load_model_file
 from cherenkov_mlops.models.cost import model_facts
-from cherenkov_mlops.models.keras_model import tested_model
+from cherenkov_mlops.models.keras_model import load_model_file, tested_model
 from cherenkov_mlops.pipeline.record import RunRecord
 from cherenkov_mlops.results import Fact, read_results, write_results
 from cherenkov_mlops.run_dir import RunDir, write_json_atomically

@@ -15,6 +15,7 @@ import numpy as np
 import tables
 from astropy.table import Column, Table, join, setdiff, unique, vstack
 from astropy.time import Time
+from ctapipe.core import Provenance
 from ctapipe.instrument import SubarrayDescription
 from ctapipe.io import HDF5Merger, read_table, write_table
 from ctapipe.io.datalevels import DataLevel
@@ -22,6 +23,7 @@ from ctapipe.io.hdf5dataformat import (
     DL1_SUBARRAY_POINTING_GROUP,
     DL1_SUBARRAY_TRIGGER_TABLE,
     DL1_TEL_IMAGES_GROUP,
+    DL1_TEL_MUON_GROUP,
     DL1_TEL_PARAMETERS_GROUP,
     DL1_TEL_POINTING_GROUP,
     DL1_TEL_TRIGGER_TABLE,
@@ -54,6 +56,7 @@ LEVELS = {
     DataLevel.R1: R1_TEL_GROUP,
     DataLevel.DL1_IMAGES: DL1_TEL_IMAGES_GROUP,
     DataLevel.DL1_PARAMETERS: DL1_TEL_PARAMETERS_GROUP,
+    DataLevel.DL1_MUON: DL1_TEL_MUON_GROUP,
     DataLevel.DL2: DL2_SUBARRAY_GROUP,
 }
 ACTIVITY = "cherenkov-mlops predict"
@@ -100,8 +103,14 @@ def write_dl2(
         Options of ctapipe's merger and stereo combiner.
     """
     started = Time.now()
-    with HDF5Merger(output, dl2_subarray=False, dl2_telescope=False, config=config) as merger:
-        merger(source)
+    # The merger notes its files in the activity of the process, or else in one that never ends.
+    provenance = Provenance()
+    provenance.start_activity(ACTIVITY)
+    try:
+        with HDF5Merger(output, dl2_subarray=False, dl2_telescope=False, config=config) as merger:
+            merger(source)
+    finally:
+        provenance.finish_activity(activity_name=ACTIVITY)
     with tables.open_file(source) as file:
         in_file = file.get_node(LAYOUT).col("tel_id")
     if set(in_file.tolist()) != set(reader.tel_ids):
@@ -114,7 +123,7 @@ def write_dl2(
     triggers = read_table(output, DL1_TEL_TRIGGER_TABLE)
     triggers.keep_columns([*keys, "time"])
     triggers = triggers if is_mono else unique(triggers, keys=keys)
-    write_pointings(source, output, reader, triggers)
+    pointings = write_pointings(source, output, reader, triggers)
 
     events = reader.examples.events
     identifiers = Table({name: events[name] for name in keys})
@@ -127,7 +136,13 @@ def write_dl2(
     for name, answer in predictions.items():
         task = TASKS[name]
         decoded = task.decode(answer, columns, instrument)
-        write(task, decoded, identifiers, others, output, reader, config)
+        found = identifiers.copy()
+        if task.needs_pointing:
+            # As CTLearn writes them: identifiers joined with those of the pointings, in the larger
+            # type of both.
+            for key in keys:
+                found[key] = found[key].astype(np.result_type(found[key], pointings[key]))
+        write(task, decoded, found, others, output, reader, config)
         statistics = reader.quality_query.to_table(functions=True)
         node = f"{DL2_EVENT_STATISTICS_GROUP}/{task.dl2.prefix}"
         write_table(statistics, output, node, append=True)
@@ -176,9 +191,13 @@ def keep_telescopes(source: Path, output: Path, reader: BatchReader) -> None:
                     table._f_remove()
 
 
-def write_pointings(source: Path, output: Path, reader: BatchReader, triggers: Table) -> None:
-    """Write where each telescope (mono) or the array (stereo) pointed at each trigger."""
+def write_pointings(source: Path, output: Path, reader: BatchReader, triggers: Table) -> Table:
+    """Write where each telescope (mono) or the array (stereo) pointed at each trigger.
+
+    The directions of all triggers, with their identifiers, are returned.
+    """
     if reader.mode == "mono":
+        parts = []
         for number in reader.selected_telescopes[reader.tel_type]:
             pointing = read_table(source, f"{POINTINGS}/tel_{number:03d}")
             pointing = join(pointing, triggers, keys=["obs_id", "tel_id"])
@@ -189,7 +208,8 @@ def write_pointings(source: Path, output: Path, reader: BatchReader, triggers: T
                 "altitude": pointing["telescope_pointing_altitude"],
             }
             write_table(Table(found), output, f"{DL1_TEL_POINTING_GROUP}/tel_{number:03d}")
-        return
+            parts.append(pointing)
+        return vstack(parts)
     # The array points at one place in a run.
     runs = read_table(source, SIMULATION_RUN_TABLE)
     runs.keep_columns(["obs_id", "min_az", "min_alt"])
@@ -204,6 +224,7 @@ def write_pointings(source: Path, output: Path, reader: BatchReader, triggers: T
         "array_dec": unknown,
     }
     write_table(Table(found), output, DL1_SUBARRAY_POINTING_GROUP)
+    return pointing
 
 
 def predicted_table(

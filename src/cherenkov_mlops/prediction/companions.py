@@ -32,13 +32,14 @@ def find_models(config: RunConfig, run_dir: RunDir) -> list[Model]:
         another way.
     """
     models = [load_model(config, run_dir)]
+    # A run whose tasks others have, too, has none left of its own.
+    taken = list(config.own_tasks or config.tasks)
     for folder in config.test.with_runs:
         place = RunDir(Path(folder))
         if not place.path.is_dir() or not place.train_dir.is_dir():
             found = "a folder without a trained model" if place.path.is_dir() else "no folder"
             raise _refusal(folder, "the folder of a trained run", found)
         other, place = open_run(place.path)
-        taken = [task for model in models for task in model.tasks]
         if twice := [task for task in other.tasks if task in taken]:
             raise _refusal(folder, f"a run of another task than {', '.join(taken)}", twice[0])
         if other.export is not None and config.test.engine != "keras":
@@ -50,6 +51,7 @@ def find_models(config: RunConfig, run_dir: RunDir) -> list[Model]:
             if ours != theirs:
                 raise _refusal(folder, f"data.{name}: {ours}, as in this run", str(theirs))
         models.append(load_model(other, place))
+        taken += other.own_tasks
     return models
 
 

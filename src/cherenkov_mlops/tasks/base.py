@@ -103,6 +103,8 @@ class Task(ABC):
         Name in the history -> Keras' class of a metric that is logged each epoch.
     required : tuple of str
         Columns that an event table must have for its metrics.
+    needs_pointing : bool
+        Whether its answers are decoded relative to where the telescopes pointed.
     is_bare : bool
         Whether CTLearn's networks for this task alone give a tensor instead of a dictionary.
     error_title, error_unit : str
@@ -131,6 +133,7 @@ class Task(ABC):
     needs_background: bool = False
     truth: Mapping[str, str] = field(default_factory=dict)
     watched: Mapping[str, str] = field(default_factory=dict)
+    needs_pointing: bool = False
     is_bare: bool = False
     pipeline_tag: str = "other"
     elsewhere: str = ""
@@ -156,7 +159,7 @@ class Task(ABC):
         output : array
             Shape (n, n_outputs).
         events : mapping of str to array
-            ``tel_id`` (mono), ``pointing_alt``, ``pointing_az`` [deg] and ``time`` of each row.
+            ``tel_id`` (mono), ``pointing_alt`` and ``pointing_az`` [deg] of each row.
         instrument : Instrument
             The telescopes.
         """

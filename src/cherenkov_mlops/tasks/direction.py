@@ -143,6 +143,7 @@ def _add_direction(task_class: type[Direction], name: str, title: str, **options
             kind="direction",
             kind_title="Direction",
             n_outputs=2,
+            needs_pointing=True,
             columns={"reco_alt": "deg", "reco_az": "deg"},
             truth={"true_alt": "deg", "true_az": "deg"},
             loss="MeanAbsoluteError",

@@ -13,8 +13,7 @@ from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.preparation import open_reader
 from cherenkov_mlops.dl1.split import split_events
-from cherenkov_mlops.models.builder import build_model
-from cherenkov_mlops.models.keras_model import losses_of
+from cherenkov_mlops.models.keras_model import build_model, losses_of
 
 N_STEPS = 5
 

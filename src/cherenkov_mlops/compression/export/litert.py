@@ -14,9 +14,8 @@ from cherenkov_mlops.compression.quantization.calibrating import (
     without_mean_error,
 )
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.models.networks import predict
-from cherenkov_mlops.models.runtimes import LiteRTNetwork
-from cherenkov_mlops.models.runtimes.optional import import_optional
+from cherenkov_mlops.models.exported import LiteRTNetwork, import_optional
+from cherenkov_mlops.models.keras_model import predict
 from cherenkov_mlops.run_dir import atomic_path
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,8 @@ from cherenkov_mlops.compression.quantization.calibrating import (
     scale_first,
     without_mean_error,
 )
-from cherenkov_mlops.models.networks import predict
-from cherenkov_mlops.models.runtimes import ONNXNetwork
-from cherenkov_mlops.models.runtimes.optional import import_optional
+from cherenkov_mlops.models.exported import ONNXNetwork, import_optional
+from cherenkov_mlops.models.keras_model import predict
 from cherenkov_mlops.run_dir import atomic_path
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from cherenkov_mlops.forms import parts_of
-from cherenkov_mlops.models.runtimes.optional import import_optional
+from cherenkov_mlops.models.exported import import_optional
 from cherenkov_mlops.run_dir import atomic_path
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from cherenkov_mlops.compression.measuring.processes import measure_apart
 from cherenkov_mlops.compression.packing import packed_size
 from cherenkov_mlops.forms import parts_of
-from cherenkov_mlops.models.builder import load_model_file
 from cherenkov_mlops.models.cost import file_sizes, sizes_without_optimizer
+from cherenkov_mlops.models.keras_model import load_model_file
 
 NETWORK = "cherenkov_mlops.compression.measuring.network_process"
 WHOLE_PATH = "cherenkov_mlops.compression.measuring.whole_path"

@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from cherenkov_mlops.compression.measuring.processes import answer
-from cherenkov_mlops.models.runtimes import RUNTIMES
+from cherenkov_mlops.models.exported import NETWORKS
 
 WARM_UP_SECONDS = 0.2
 MIN_REPEATS = 3
@@ -56,14 +56,13 @@ def measure_network(
 
 
 def _load(path: Path, custom_code: str | None, by_predict: bool) -> Callable[[np.ndarray], object]:
-    if path.suffix in RUNTIMES:
-        return RUNTIMES[path.suffix](path)
+    if path.suffix in NETWORKS:
+        return NETWORKS[path.suffix](path)
     # TensorFlow is imported for networks of Keras only: what it takes is no cost of the others.
     import keras
     import tensorflow as tf
 
-    from cherenkov_mlops.models.builder import import_model_file
-    from cherenkov_mlops.models.networks import load_network, only_values
+    from cherenkov_mlops.models.keras_model import import_model_file, load_network, only_values
 
     if custom_code is not None:
         import_model_file(Path(custom_code))

@@ -16,8 +16,7 @@ from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.pixel_cache import pixel_cache
 from cherenkov_mlops.dl1.preparation import open_reader
-from cherenkov_mlops.models.builder import load_custom_code
-from cherenkov_mlops.models.networks import Network, load_network, only_values
+from cherenkov_mlops.models.keras_model import Network, load_custom_code, load_network, only_values
 
 BATCH_SIZES = (1, 8, 64)
 WARM_UP_BATCHES = 3

@@ -16,7 +16,7 @@ from cherenkov_mlops.compression.quantization.rounding import (
     RoundedNormalization,
 )
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.models.builder import load_model_file
+from cherenkov_mlops.models.keras_model import load_model_file
 
 KERNELS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
 #: What hands on values as they came, or picks or averages few of them: the range stays.

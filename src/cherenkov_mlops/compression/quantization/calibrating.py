@@ -24,7 +24,7 @@ from cherenkov_mlops.compression.graph import calls_in, flatten, source_of
 from cherenkov_mlops.compression.quantization.aware import IMAGES_RANGE, make_aware
 from cherenkov_mlops.compression.quantization.rounding import N_BITS, NARROWEST, Range
 from cherenkov_mlops.errors import UserError
-from cherenkov_mlops.models.networks import BATCH, predict
+from cherenkov_mlops.models.keras_model import BATCH, predict
 
 log = logging.getLogger(__name__)
 
