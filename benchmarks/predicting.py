@@ -18,7 +18,6 @@ seconds of stock over ours for the same DL2 file, with all three tasks.
 import argparse
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -100,8 +99,7 @@ class Study:
             input_url_signal=[source], config=base_traits(self.configs["energy"])
         )
         self.n_events = reader.get_n_events()
-        inputs = inspect_inputs(self.configs["energy"], "test")
-        self.single = replace(inputs, files={"signal": inputs.files["signal"]})
+        self.inputs = inspect_inputs(self.configs["energy"], "test")
         for task, path in self.models.items():
             build_model(self.configs[task], reader.input_shape).save(path)
         reader.close_files()
@@ -143,9 +141,9 @@ class Study:
         self._predict("one_pass", *TASKS)
 
     def _predict(self, name: str, *tasks: str) -> None:
-        # Loaded each time: that is part of a prediction.
         models = [KerasModel(self.configs[task], self.models[task]) for task in tasks]
-        predict_file(self.configs[tasks[0]], models, self.single, self.output(name))
+        config = self.configs[tasks[0]]
+        predict_file(config, models, self.inputs, self.output(name))
 
 
 def make_config(task: str, source: Path) -> RunConfig:

@@ -89,7 +89,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 
 def _write_study(folder: Path) -> list[Path]:
     runs = [run for task in ("type", "energy") for run in make_study_runs(task)]
-    return [write_results(run, folder / run.run["name"] / "metrics.json") for run in runs]
+    return [write_results(run, folder / run.run.name / "metrics.json") for run in runs]
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cherenkov_mlops.models.template as template
-from cherenkov_mlops.compression.packing import _encode_gaps, _round, pack_model
+from cherenkov_mlops.compression.packing import encode_gaps, pack_model, round_kernel
 from cherenkov_mlops.compression.pruning.kernels import find_kernels
 from cherenkov_mlops.compression.pruning.pruner import mask_weights
 from cherenkov_mlops.config.load import load_config
 from cherenkov_mlops.errors import DataError
 from cherenkov_mlops.models.keras_model import build_model
-from cherenkov_mlops.models.packing import _decode_gaps, unpack_model
+from cherenkov_mlops.models.packed import decode_gaps, unpack_model
 from simulated import study, write_study
 
 MODELS = {
@@ -41,7 +41,7 @@ def test_the_way_back_is_exact(model, tmp_path):
     for weight, got in zip(model.weights, back.get_weights(), strict=True):
         expected = np.asarray(weight)
         if weight.path in kernels:
-            rounded, scale = _round(expected)
+            rounded, scale = round_kernel(expected)
             assert np.abs(rounded * scale - expected).max() <= scale.max() / 2 * 1.001
             np.testing.assert_array_equal(got == 0, rounded == 0)
             expected = rounded * scale
@@ -60,8 +60,8 @@ def test_the_way_back_is_exact(model, tmp_path):
 @given(st.sets(st.integers(0, 3000), max_size=60))
 def test_gaps_of_any_length(places):
     expected = np.array(sorted(places), dtype=np.int64)
-    encoded = np.frombuffer(_encode_gaps(expected), np.uint8)
-    np.testing.assert_array_equal(_decode_gaps(encoded), expected)
+    encoded = np.frombuffer(encode_gaps(expected), np.uint8)
+    np.testing.assert_array_equal(decode_gaps(encoded), expected)
 
 
 @pytest.mark.parametrize("at", [9, 45, -30])

@@ -24,6 +24,7 @@ from traitlets.config import Config
 
 from cherenkov_mlops.commands import simulate
 from cherenkov_mlops.data.inputs import inspect_inputs
+from cherenkov_mlops.data.manifest import read_manifest
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.reader import CuredImageReader
 from cherenkov_mlops.dl1.split import split_events
@@ -87,12 +88,10 @@ def read_scores(path):
     }
 
 
-def predict(config, models, folder):
-    """Prediction of the signal test file by the models; its record, and the DL2 file."""
-    inputs = inspect_inputs(config, "test")
-    single = replace(inputs, files={"signal": inputs.files["signal"]})
-    output = folder / "ours.dl2.h5"
-    return predict_file(config, models, single, output), output
+def signal_of(config, run_dir):
+    """The gamma test file, as a prediction takes it."""
+    inputs = inspect_inputs(config, "test", read_manifest(run_dir).inputs)
+    return replace(inputs, files={"signal": inputs.files["signal"]})
 
 
 class TestA:
@@ -178,7 +177,8 @@ class TestE:
         large = config.model_copy(
             update={"test": config.test.model_copy(update={"batch_size": 100_000})}
         )
-        record, _ = predict(large, [load_model(large, run_dir)], tmp_path)
+        model, output = load_model(config, run_dir), tmp_path / "ours.dl2.h5"
+        record = predict_file(large, [model], signal_of(config, run_dir), output)
         assert 0 < record.n_events < 100_000
 
 
@@ -228,8 +228,8 @@ class TestJ:
     """CTLearn reads and maps the file once for each model."""
 
     def test_one_pass_for_two_models(self, completed_runs, dl1_files, tmp_path, monkeypatch):
-        config, _ = completed_runs["type"]
-        _, energy_run = completed_runs["energy"]
+        config, type_run = completed_runs["type"]
+        energy_config, energy_run = completed_runs["energy"]
         n_read = []
         original = CuredImageReader.read_features
 
@@ -238,8 +238,9 @@ class TestJ:
             return original(self, rows)
 
         monkeypatch.setattr(CuredImageReader, "read_features", count)
-        models = [load_model(*completed_runs[task]) for task in ("type", "energy")]
-        record, output = predict(config, models, tmp_path)
+        models = [load_model(config, type_run), load_model(energy_config, energy_run)]
+        output = tmp_path / "ours.dl2.h5"
+        record = predict_file(config, models, signal_of(config, type_run), output)
         assert sum(n_read) == record.n_events
         alone, _ = read_events(
             energy_run.dl2(dl1_files["gamma_test"], "signal"), "energy", "mono", signal=True
@@ -278,9 +279,8 @@ class TestL:
 
     def test_what_training_leaves(self, completed_runs):
         _, run_dir = completed_runs["energy"]
-        saved = json.loads(run_dir.tool_config("train").read_text(encoding="utf-8"))
-        assert saved["TrainTool"]["n_epochs"] == 2
-        options = saved["TrainTool"]["CuredImageReader"]["ImageOptions"]
+        saved = json.loads(run_dir.reader_config.read_text(encoding="utf-8"))
+        options = saved["CuredImageReader"]["ImageOptions"]
         assert "ShiftingMapper" in options["image_mapper_type"]
         events = [path for path in run_dir.tensorboard.rglob("events*") if path.is_file()]
         assert events and all(path.stat().st_size < 100_000 for path in events)

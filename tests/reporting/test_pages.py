@@ -327,7 +327,7 @@ def test_results_of_version_1_give_the_same_page_and_comparison(tmp_path, three_
     run = three_runs[0]
     old = json.dumps(as_version_1(run))
     assert render_report(results_from_json(old, "old")) == render_report(run)
-    page = '<script type="application/json" id="results">' + embed_json(json.loads(old))
+    page = '<script type="application/json" id="results">' + str(embed_json(json.loads(old)))
     (tmp_path / "report.html").write_text(page + "</script>", encoding="utf-8")
     write_results(run, tmp_path / "metrics.json")
     paths = [tmp_path / "report.html", tmp_path / "metrics.json"]

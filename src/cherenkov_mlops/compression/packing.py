@@ -1,4 +1,4 @@
-"""A Keras model written in the fewest bytes; ``models.packing`` says how, and reads it."""
+"""Writing of packed networks, in the format of ``models.packed``: for archives and slow links."""
 
 import json
 import struct
@@ -10,10 +10,11 @@ import numpy as np
 import zstandard
 
 from cherenkov_mlops.compression.pruning.kernels import find_kernels
-from cherenkov_mlops.models.packing import LARGEST, MAGIC, SIZES, SKIP
+from cherenkov_mlops.models.packed import MAGIC, SIZES, SKIP
 from cherenkov_mlops.run_dir import atomic_path
 
 LEVEL = 19
+LARGEST = 127
 
 
 def pack_model(model: keras.Model, path: Path) -> Path:
@@ -31,10 +32,10 @@ def pack_model(model: keras.Model, path: Path) -> Path:
         if not is_packed:
             others.append(array.tobytes())
             continue
-        rounded, scale = _round(array)
+        rounded, scale = round_kernel(array)
         others.append(scale.tobytes())
         values.append(rounded[rounded != 0].tobytes())
-        gaps.append(_encode_gaps(np.flatnonzero(rounded)))
+        gaps.append(encode_gaps(np.flatnonzero(rounded)))
         weights[-1] |= {"n": len(values[-1]), "gaps": len(gaps[-1])}
     header = json.dumps({"model": model.to_json(), "weights": weights}).encode()
     compressor = zstandard.ZstdCompressor(LEVEL, write_checksum=True)
@@ -52,15 +53,15 @@ def packed_size(model: keras.Model) -> int:
         return pack_model(model, Path(folder) / "model.packed").stat().st_size
 
 
-def _round(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of -127 to 127, and the scale of each output channel."""
+def round_kernel(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Round to numbers of -127 to 127, with a scale for each output channel."""
     largest = np.abs(kernel).max(axis=tuple(range(kernel.ndim - 1)))
     scale = (np.where(largest > 0, largest, 1) / LARGEST).astype(np.float32)
     return np.round(kernel / scale).astype(np.int8), scale
 
 
-def _encode_gaps(places: np.ndarray) -> bytes:
-    """Number of zeros before each place, one byte; more of them where there are many."""
+def encode_gaps(places: np.ndarray) -> bytes:
+    """Count the zeros before each place in a byte; in more of them where there are many."""
     gaps = np.diff(places, prepend=-1) - 1
     counts = gaps // SKIP + 1
     encoded = np.full(counts.sum(), SKIP, dtype=np.uint8)

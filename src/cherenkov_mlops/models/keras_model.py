@@ -24,7 +24,7 @@ from cherenkov_mlops.models.base import MODELS, Batch, Frame, ModelType
 from cherenkov_mlops.models.cost import file_sizes, model_facts
 from cherenkov_mlops.models.ctlearn_options import SHIPPED_MODELS, base_traits, model_traits
 from cherenkov_mlops.models.exported import NETWORKS
-from cherenkov_mlops.models.packing import unpack_model
+from cherenkov_mlops.models.packed import unpack_model
 from cherenkov_mlops.registry import did_you_mean
 from cherenkov_mlops.run_dir import RunDir, atomic_path
 from cherenkov_mlops.tasks import TASKS

@@ -118,4 +118,4 @@ def _shorten(value: Any) -> str:
     if isinstance(value, list):
         return f"{len(value)} values from {value[0]:g} to {value[-1]:g}" if value else "none"
     text = str(value)
-    return text if len(text) <= 16 else text[:12] + "…"
+    return text if len(text) <= 40 else text[:12] + "…"

@@ -1,9 +1,9 @@
-"""A Keras model in the fewest bytes: for archives and slow links.
+"""Reading of packed networks: a Keras model in the fewest bytes.
 
 The file holds, compressed by Zstandard with a checksum, a JSON header (the model's configuration;
 name, shape and kind of each weight) and three streams: kernels as signed 8-bit numbers with one
 scale an output channel, zeros left out; the distances between those that are not zero; and
-everything else (scales, biases, normalisations) as it is.
+everything else (scales, biases, normalisations) as it is. ``compression.packing`` writes it.
 """
 
 import json
@@ -17,15 +17,14 @@ import zstandard
 from cherenkov_mlops.errors import DataError
 
 MAGIC = b"CMPACK1\n"
-#: Layout of the sizes of header and streams, behind it.
+#: Sizes of header and streams.
 SIZES = "<4Q"
-LARGEST = 127
 #: A byte that says: 255 more zeros, and on.
 SKIP = 255
 
 
 def unpack_model(path: Path) -> keras.Model:
-    """Read the model in a file of ``compression.packing.pack_model``.
+    """Read the model in a packed file.
 
     Raises
     ------
@@ -65,13 +64,13 @@ def _read_weights(weights: list[dict], values: bytes, gaps: bytes, others: bytes
             continue
         scale = take(others, "others", shape[-1], np.float32)
         rounded = np.zeros(int(np.prod(shape)), dtype=np.int8)
-        places = _decode_gaps(take(gaps, "gaps", each["gaps"], np.uint8))
+        places = decode_gaps(take(gaps, "gaps", each["gaps"], np.uint8))
         rounded[places] = take(values, "values", each["n"], np.int8)
         arrays.append(rounded.reshape(shape) * scale)
     return arrays
 
 
-def _decode_gaps(encoded: np.ndarray) -> np.ndarray:
-    """The places, from what ``compression.packing`` made of them."""
+def decode_gaps(encoded: np.ndarray) -> np.ndarray:
+    """Places of the numbers that are not zero, from the bytes that count the zeros before each."""
     ends = np.flatnonzero(encoded != SKIP)
     return np.cumsum(encoded, dtype=np.int64)[ends] + np.arange(len(ends))
