@@ -105,24 +105,25 @@ def test_what_each_stage_asks_for():
         options=["--constraint=a100"],
         stages={"test": StageSlurmSection(time="06:00:00", gpus=0)},
     )
-    train = make_request("train", section).options()
+    train = make_request("train", section, gpu=True, long=True).options()
     assert train[:5] == [
         *("--partition=gpu", "--account=astro", "--time=12:00:00", "--mem=32G", "--gpus=1")
     ]
     assert train[5:] == ["--constraint=a100", "--signal=B:USR2@600"]
-    assert make_request("test", section).options() == [
+    assert make_request("predict", section, gpu=True, also=("test",)).options() == [
         *("--partition=gpu", "--account=astro", "--time=06:00:00", "--constraint=a100")
     ]
     report = make_request("report", section)
     assert report.options() == ["--partition=gpu", "--account=astro", "--constraint=a100"]
     # What it does not ask for stands in its script.
     assert report.needs() == (1800.0, 4096, 1)
-    assert make_request("train", SlurmSection()).options() == []
+    assert make_request("train", SlurmSection(), gpu=True, long=True).options() == []
 
 
 def test_what_cannot_be_had():
     def excess(stage="train", **section):
-        return find_excess([make_request(stage, SlurmSection(**section))], [GPU, CPU])
+        request = make_request(stage, SlurmSection(**section), gpu=True, long=True)
+        return find_excess([request], [GPU, CPU])
 
     assert excess(partition="gpu", gpus=4, time="1-00:00:00", memory="100G") == []
     assert excess(time="9-00:00:00") == []

@@ -162,33 +162,6 @@ def find_excess(
     return list(dict.fromkeys(problems))
 
 
-def _excess(request: Request, nodes: Sequence[Partition]) -> list[tuple[str, str]]:
-    stage, name = request.stage, nodes[0].name
-    seconds, memory, cpus = request.needs()
-
-    def key(what: str) -> str:
-        """Option that decides it."""
-        of_all = request.gpu if what == "gpus" else request.long
-        return f"slurm.{what}" if of_all else f"slurm.stages.{stage}.{what}"
-
-    limits = [each.seconds for each in nodes if each.seconds is not None]
-    problems = []
-    if limits and seconds > max(limits):
-        most_s, got_s = format_duration(max(limits)), format_duration(seconds)
-        said = f"{stage}: expected at most {most_s}, the limit of partition {name}, got {got_s}"
-        problems.append((key("time"), said))
-    for what, wanted, most in (
-        ("memory", memory, max(each.memory_mb for each in nodes)),
-        ("cpus", cpus, max(each.cpus for each in nodes)),
-        ("gpus", request.gpus or 0, max(each.gpus for each in nodes)),
-    ):
-        if wanted > most:
-            unit = " MB" if what == "memory" else ""
-            said = f"expected at most {most}{unit}, what a node of partition {name} has"
-            problems.append((key(what), f"{stage}: {said}, got {wanted}{unit}"))
-    return problems
-
-
 def refuse_excess(
     requests: Sequence[Request], partitions: Sequence[Partition], config: RunConfig
 ) -> None:
