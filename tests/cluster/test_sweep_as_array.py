@@ -39,7 +39,8 @@ def values(sweep_file):
     for config in sweep_file.runs:
         results = read_results(RunDir(config.run_path).metrics)
         names = ("energy_resolution_68", "energy_resolution_iqr68", "energy_bias", "rmse_log10")
-        values = {name: results.metrics[name]["value"] for name in names}
+        metrics = results.tasks["energy"].metrics
+        values = {name: metrics[name].value for name in names}
         values["best_val_loss"] = results.facts["best_val_loss"]
         found |= {f"{config.run.name} {name}": value for name, value in values.items()}
     return found
