@@ -13,7 +13,7 @@ from cherenkov_mlops.config.rates import parse_rate
 from cherenkov_mlops.errors import UserError
 from cherenkov_mlops.pipeline import chain
 from cherenkov_mlops.reporting.relation import pareto_figures
-from cherenkov_mlops.reporting.views import run_views
+from cherenkov_mlops.reporting.views import run_views, task_views
 from cherenkov_mlops.results import read_results
 
 MEASURED = ("latency_ms", "throughput_hz", "peak_memory_mb")
@@ -58,6 +58,7 @@ def test_measured_costs_are_facts_of_the_results(exports):
     assert measured[1].one_core.peak_memory_mb < measured[0].one_core.peak_memory_mb
     assert Costs.from_dict(measured[0].as_dict()) == measured[0]
     views = run_views([read_results(run_dir.metrics) for _, run_dir in (base, runs[0])])
+    (views,) = task_views(views).values()
     assert "pareto_latency_ms" in [entry.name for entry, _ in pareto_figures(views)]
     rows = [costs.describe_costs(each) for each in measured]
     assert [row[0] for row in rows] == ["keras", "int8"]
