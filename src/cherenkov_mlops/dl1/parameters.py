@@ -1,14 +1,27 @@
 """Image parameters of the examples of a reader, for models that see no pixels."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
+from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.paths import PARAMETERS, telescope_node
 from cherenkov_mlops.data.stored_tables import StoredTable
 from cherenkov_mlops.dl1.reader import BatchReader
-from cherenkov_mlops.errors import DataError
+from cherenkov_mlops.errors import DataError, UserError
 
 #: Columns that say which image it is, not how it looks.
 IDENTIFIERS = ("obs_id", "event_id", "tel_id")
+
+
+def check_views(config: RunConfig, views: Iterable[str]) -> None:
+    """Raise UserError if a model sees of an event what the run does not read."""
+    given = ("parameters", config.data.reader)
+    if missing := sorted(set(views) - set(given)):
+        raise UserError(
+            f"{config.locate('data.reader')}: data.reader: the model sees {', '.join(missing)}, "
+            f"expected any of {', '.join(given)}; write data.reader: {missing[0]} if there is one"
+        )
 
 
 def read_parameters(reader: BatchReader, rows: np.ndarray) -> dict[str, np.ndarray]:

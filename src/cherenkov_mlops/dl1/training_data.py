@@ -8,7 +8,7 @@ import numpy as np
 from cherenkov_mlops.config.schema import RunConfig
 from cherenkov_mlops.data.manifest import Manifest
 from cherenkov_mlops.dl1.loader import SampledLoader
-from cherenkov_mlops.dl1.parameters import read_parameters
+from cherenkov_mlops.dl1.parameters import check_views, read_parameters
 from cherenkov_mlops.dl1.preparation import open_reader
 from cherenkov_mlops.dl1.split import digest_examples, label_columns
 from cherenkov_mlops.errors import DataError
@@ -56,9 +56,12 @@ class TrainingData:
 
         Raises
         ------
+        UserError
+            The run does not read what is wanted.
         DataError
             The files give other events now than at ``prepare``.
         """
+        check_views(self.config, sees)
         manifest = self.manifest
         rows = manifest.training_rows if part == "training" else manifest.validation_rows
         with open_reader(self.config, manifest.inputs) as reader:

@@ -14,7 +14,7 @@ from cherenkov_mlops.data.inputs import Inputs
 from cherenkov_mlops.dl1.examples import NoEventsError
 from cherenkov_mlops.dl1.loader import SampledLoader
 from cherenkov_mlops.dl1.options import reader_traits
-from cherenkov_mlops.dl1.parameters import read_parameters
+from cherenkov_mlops.dl1.parameters import check_views, read_parameters
 from cherenkov_mlops.dl1.preparation import open_reader
 from cherenkov_mlops.dl2.write import write_dl2
 from cherenkov_mlops.errors import DataError
@@ -115,11 +115,14 @@ def predict_file(
     ------
     NoEventsError
         No event of the file passes the cuts.
+    UserError
+        A model sees what the run does not read.
     DataError
         A model predicts NaN or infinity.
     """
     (source,) = single.paths("signal")
     views = {view for model in models for view in model.sees}
+    check_views(config, views)
     answers: dict[str, list[np.ndarray]] = {task: [] for model in models for task in model.tasks}
     seconds_reading = seconds_network = 0.0
     # Opened first: a file without usable events must not leave an output behind.
@@ -133,14 +136,18 @@ def predict_file(
             sort_by_intensity=config.data.sort_by_intensity,
             stack_telescope_images=config.data.stack_telescope_images,
         )
+        parameters: dict[str, np.ndarray] = {}
+        if "parameters" in views:
+            # At once: a table is read as a whole, for however few rows.
+            started = time.perf_counter()
+            parameters = read_parameters(reader, loader.rows)
+            seconds_reading = time.perf_counter() - started
         for index, rows in enumerate(loader.batches):
             batch: dict[str, Any] = {}
             if config.data.reader in views:
                 batch[config.data.reader] = loader[index][0]
             if "parameters" in views:
-                started = time.perf_counter()
-                batch["parameters"] = read_parameters(reader, loader.rows[rows])
-                seconds_reading += time.perf_counter() - started
+                batch["parameters"] = {name: values[rows] for name, values in parameters.items()}
             started = time.perf_counter()
             for model in models:
                 for task, values in model.predict(batch).items():
