@@ -48,7 +48,7 @@ from cherenkov_mlops.results import read_results
 
 
 def count(config, run_dir, attempt):
-    n_events = sum(read_results(run_dir.metrics).data["test"].values())
+    n_events = read_results(run_dir.metrics).tasks["type"].test.total
     (run_dir.path / "count.txt").write_text(str(n_events))
 
 
@@ -119,7 +119,7 @@ def test_a_threshold_remakes_evaluate_and_report_only_and_says_why(tested, caplo
     assert "report: made again: what 'evaluate' made has changed" in caplog.messages
     assert caplog.text.count("complete and unchanged") == 3
     assert {path: path.stat().st_mtime_ns for path in run_dir.predict_dir.iterdir()} == kept
-    assert read_results(run_dir.metrics).evaluation["threshold"] == 0.25
+    assert read_results(run_dir.metrics).evaluation.threshold == 0.25
 
 
 def test_a_title_remakes_the_page(tested, caplog):
@@ -170,7 +170,7 @@ def test_evaluate_loads_no_tensorflow(tested):
     )
     assert done.returncode == 0, done.stderr
     after = read_results(run_dir.metrics)
-    assert after.metrics == before.metrics and after.examples == before.examples
+    assert after.metrics == before.metrics and after.tasks == before.tasks
 
 
 def test_a_run_of_the_version_before_is_complete_and_unchanged(tested, caplog):
@@ -215,7 +215,7 @@ def test_without_the_test_files_the_images_are_left_out(tested, caplog):
     run_dir.prediction_record.write_text(gone, encoding="utf-8")
     chain.run_stages(["evaluate", "report"], config, run_dir, force=True)
     assert "no example images" in caplog.text
-    assert read_results(run_dir.metrics).data["test"]["signal"] > 0
+    assert read_results(run_dir.metrics).tasks["type"].test.signal > 0
 
 
 def test_names_of_stages_in_the_cluster_section(dl1_files, tmp_path):
@@ -265,7 +265,7 @@ def test_a_stage_of_another_package_is_a_stage_as_any_other(stranger, tested):
     assert f"stage.sbatch count {run_dir.path}" in said
     call("run", folder)
     results = read_results(run_dir.metrics)
-    n_events = sum(results.data["test"].values())
+    n_events = results.tasks["type"].test.total
     assert (run_dir.path / "count.txt").read_text() == str(n_events)
     assert "complete and unchanged" in call("count", folder)
     record = json.loads(run_dir.record.read_text(encoding="utf-8"))

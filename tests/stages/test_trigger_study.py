@@ -56,7 +56,7 @@ def test_showers_are_told_from_the_night_sky(windows, tmp_path):
     config, run_dir = trigger_study(tmp_path, windows)
     run.run(config, run_dir)
     results = json.loads(run_dir.metrics.read_text(encoding="utf-8"))
-    assert results["metrics"]["auc"]["value"] > 0.95
+    assert results["tasks"]["type"]["metrics"]["auc"]["value"] > 0.95
     page = run_dir.report.read_text(encoding="utf-8")
     assert "cosmics" in page and "nsb" in page
     # Energies are known for the showers alone: each bin of them is compared with all windows.

@@ -140,10 +140,10 @@ def run(folder: Path, *, seed: int = 1, force: bool = False, data_only: bool = F
             compare.run(runs, folder / "comparison.html", baseline=runs[0].name)
     log.info("--- what was learnt")
     for config in configs:
-        metrics = read_results(RunDir(config.run_path).metrics).metrics
+        results = read_results(RunDir(config.run_path).metrics)
         for lesson in LESSONS:
-            if lesson.metric in metrics:
-                log.info(lesson.sentence(config.run.name, metrics[lesson.metric]["value"]))
+            if (task := results.task_of_metric(lesson.metric)) is not None:
+                log.info(lesson.sentence(config.run.name, task.value(lesson.metric)))
     for config in configs:
         log.info("report: %s", RunDir(config.run_path).report)
     log.info("comparison: %s", folder / "comparison.html")
